@@ -1,0 +1,78 @@
+"""The port that every engine implements, and the facts that an engine states about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+ProgressCallback = Callable[[float], None]
+"""Called with the finished fraction (0..1) of one `enhance` call; may raise JobCancelled or LeaseLost to stop it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentPlan:
+    """How a long signal is cut for an engine; samples at the engine's rate.
+
+    `segment_samples` are kept of each segment, `context_samples` are read on each side and thrown away, and neighbours
+    are cross-faded over `crossfade_samples` (which lie inside the context). Segments start on multiples of
+    `grid_samples`, so that an engine with a stride sees the same grid in every segment.
+    """
+
+    segment_samples: int
+    context_samples: int
+    crossfade_samples: int
+    grid_samples: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalStatistics:
+    """Global figures of one channel group, taken in the prepare pass, so that segments share one scale.
+
+    `mean` and `std` are of the group's mono mix over the whole recording (`std` unbiased); 0 for silence.
+    """
+
+    samples: int
+    mean: float
+    std: float
+    peak: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnhancerInfo:
+    """What the pipeline, the report and `limpid models` need to know of an engine."""
+
+    name: str
+    sample_rate: int  # Hz
+    channels: int  # channels that the engine takes at once: 1 or 2
+    stems: tuple[str, ...]  # names of the outputs in order; ("enhanced",) for a denoiser
+    segment: SegmentPlan
+    weights_sha256: str | None  # None for an engine without weights
+    licence: str
+
+
+class Enhancer(Protocol):
+    """An engine. It knows nothing of files, jobs or segments beyond the one it is given."""
+
+    @property
+    def info(self) -> EnhancerInfo: ...
+
+    def enhance(
+        self,
+        wav: FloatArray,
+        sample_rate: int,
+        *,
+        statistics: SignalStatistics,
+        seed: int = 0,
+        on_progress: ProgressCallback | None = None,
+    ) -> FloatArray:
+        """Return the estimates (S, C, T) of `wav` (C, T), of the same length and alignment.
+
+        `wav` is at `info.sample_rate` and holds `info.channels` channels; `ValueError` otherwise. Silence gives exact
+        silence. `seed` drives whatever the engine does at random.
+        """
+        ...

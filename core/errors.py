@@ -1,0 +1,141 @@
+"""The exception tree: one root, and below it what a caller can do about it.
+
+    EnhancerError
+      InvalidInput        the caller must change the request or the file
+        InvalidAudio      the bytes are audio, or claim to be, and cannot be used
+        UnsupportedMedia  the bytes are no audio that Limpid reads
+        InputTooLarge     over a byte or duration limit
+        InvalidOptions    an option is unknown or out of range
+          UnknownPreset
+      NotFound            no such job, output, model
+      Conflict            the job's state does not allow it
+      ModelUnavailable    weights are not installed or do not verify
+      InsufficientDisk    the scratch space that a job needs is not there
+      TransientError      try again later
+        StorageError
+        QueueError
+      JobCancelled        control flow: stop this run, the user asked for it
+      LeaseLost           control flow: stop this run, another worker owns the job
+
+`code` is stable and part of the public API; the message is for the person who reads it: what was wrong, the value, the
+limit, what to do. Messages never hold a path of the server, a secret or a stack trace.
+"""
+
+from __future__ import annotations
+
+
+class EnhancerError(Exception):
+    """Root of every error that Limpid raises on purpose."""
+
+    code = "internal_error"
+    title = "Something went wrong on our side"
+
+    @property
+    def detail(self) -> str:
+        """The sentence for the person who reads it."""
+        return str(self) or self.title
+
+
+class InvalidInput(EnhancerError):
+    """The caller must change the request or the file."""
+
+    code = "invalid_input"
+    title = "The request cannot be used as it is"
+
+
+class InvalidAudio(InvalidInput):
+    """The file is audio, or claims to be, but holds nothing that can be restored."""
+
+    code = "invalid_audio"
+    title = "The audio cannot be used"
+
+
+class UnsupportedMedia(InvalidInput):
+    """The file is not audio in any format that Limpid reads."""
+
+    code = "unsupported_media"
+    title = "This is not audio that Limpid can read"
+
+
+class InputTooLarge(InvalidInput):
+    """The input exceeds the byte or duration limit."""
+
+    code = "input_too_large"
+    title = "The input is too large"
+
+
+class InvalidOptions(InvalidInput):
+    """An option is unknown, of the wrong type or out of range."""
+
+    code = "invalid_options"
+    title = "An option is not valid"
+
+
+class UnknownPreset(InvalidOptions):
+    """There is no preset of this name."""
+
+    code = "unknown_preset"
+    title = "There is no such preset"
+
+
+class NotFound(EnhancerError):
+    """What was asked for does not exist, or is not the caller's."""
+
+    code = "not_found"
+    title = "Not found"
+
+
+class Conflict(EnhancerError):
+    """The resource's state does not allow the request."""
+
+    code = "conflict"
+    title = "The job's state does not allow this"
+
+
+class ModelUnavailable(EnhancerError):
+    """The model's weights are not installed, or do not verify."""
+
+    code = "model_unavailable"
+    title = "The model is not installed"
+
+
+class InsufficientDisk(EnhancerError):
+    """The scratch space that the job needs is not free."""
+
+    code = "insufficient_disk"
+    title = "Not enough scratch space"
+
+
+class TransientError(EnhancerError):
+    """A service did not answer; the same call may succeed later."""
+
+    code = "temporarily_unavailable"
+    title = "A service that Limpid needs did not answer"
+
+
+class StorageError(TransientError):
+    """The object store did not answer or refused."""
+
+    code = "storage_error"
+    title = "The object store did not answer"
+
+
+class QueueError(TransientError):
+    """The broker did not take the message; the sweeper sends it later."""
+
+    code = "queue_error"
+    title = "The job queue did not answer"
+
+
+class JobCancelled(EnhancerError):
+    """Raised inside a run whose job was asked to stop."""
+
+    code = "cancelled"
+    title = "The job was cancelled"
+
+
+class LeaseLost(EnhancerError):
+    """Raised inside a run whose lease has passed to another worker."""
+
+    code = "lease_lost"
+    title = "Another worker has taken this job"

@@ -1,0 +1,85 @@
+"""The resolved options of one job: a preset with the request's overrides on top, checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.dsp.chain import chain_as_json, parse_chain
+from core.errors import InvalidOptions
+from core.presets import find_preset
+
+Subtype = Literal["PCM_16", "PCM_24", "FLOAT"]
+
+
+class OutputSpec(BaseModel):
+    """One encoding of the result. `subtype` None follows the source: PCM_16, PCM_24 or FLOAT."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["wav", "flac"] = "wav"
+    subtype: Subtype | None = None
+
+
+class EnhanceOptions(BaseModel):
+    """What a job does, fully resolved; stored with the job, so that the same job again gives the same bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: str
+    preset_version: int
+    model: str | None
+    shifts: int = Field(ge=0, le=10)
+    overlap: float = Field(ge=0, le=0.75)
+    stems: tuple[str, ...] | None = None  # None: every stem that the model has
+    strength: float = Field(default=1.0, ge=0, le=1)  # 0: the input, 1: the estimate
+    residual: bool = False  # also write what was taken away
+    chain: tuple[dict[str, Any], ...] = ()  # DSP steps in order, in the form of core.dsp.chain
+    outputs: tuple[OutputSpec, ...] = Field(default=(OutputSpec(),), min_length=1, max_length=4)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+
+OVERRIDABLE = frozenset({"shifts", "overlap", "stems", "strength", "residual", "chain", "seed"})
+
+
+def resolve_options(
+    preset_name: str,
+    overrides: Mapping[str, Any] | None = None,
+    outputs: Sequence[Mapping[str, Any]] | None = None,
+) -> EnhanceOptions:
+    """The preset's options with `overrides` and `outputs` applied.
+
+    UnknownPreset or InvalidOptions name the offending value and what is allowed.
+    """
+    preset = find_preset(preset_name)
+    overrides = dict(overrides or {})
+    unknown = sorted(set(overrides) - OVERRIDABLE)
+    if unknown:
+        raise InvalidOptions(
+            f"Unknown override {', '.join(map(repr, unknown))}. Overrides: {', '.join(sorted(OVERRIDABLE))}."
+        )
+    values = {
+        "preset": preset.name,
+        "preset_version": preset.version,
+        "model": preset.model,
+        "shifts": preset.shifts,
+        "overlap": preset.overlap,
+        "chain": [dict(step) for step in preset.chain],
+        "outputs": list(outputs) if outputs else [{"subtype": preset.subtype}],
+        **overrides,
+    }
+    try:
+        options = EnhanceOptions.model_validate(values)
+    except ValidationError as error:
+        raise InvalidOptions(_describe(error)) from None
+    return options.model_copy(update={"chain": tuple(chain_as_json(parse_chain(options.chain)))})
+
+
+def _describe(error: ValidationError) -> str:
+    parts = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        parts.append(f"{where} = {problem['input']!r}: {problem['msg']}")
+    return "; ".join(parts) + "."

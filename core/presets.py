@@ -1,0 +1,122 @@
+"""Presets: versioned, named sets of options. Pure data; a change of what a preset does raises its version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import UnknownPreset
+
+DEFAULT_PRESET = "speech"
+
+VOICE_CHAIN: tuple[Mapping[str, Any], ...] = (
+    {"step": "high_pass"},
+    {"step": "low_pass"},
+    {"step": "spectral_subtraction"},
+    {"step": "noise_gate"},
+    {"step": "mud_cut"},
+    {"step": "presence_boost"},
+    {"step": "clarity_boost"},
+    {"step": "peak_normalize"},
+)
+"""Steps 2..9 of the customer's post-processing pipeline, in order; each step's defaults are the customer's figures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What `preset` means in a request. `shifts` and `overlap` only matter to htdemucs models."""
+
+    name: str
+    version: int
+    title: str
+    description: str
+    model: str | None  # None: the DSP chain alone
+    shifts: int = 0
+    overlap: float = 0.25  # 0..0.75 of a segment
+    chain: tuple[Mapping[str, Any], ...] = ()
+    subtype: str | None = None  # None: by the source (PCM_16, PCM_24 or FLOAT)
+
+
+_PRESETS = (
+    Preset(
+        name="speech",
+        version=1,
+        title="Speech",
+        description="Removes noise from speech with the model that ships with Limpid. Fast on a CPU.",
+        model="cnn-mask",
+    ),
+    Preset(
+        name="speech-dns48",
+        version=1,
+        title="Speech, DNS48",
+        description="Removes noise from speech with Demucs DNS48 (weights: CC BY-NC 4.0, pulled by the operator).",
+        model="dns48",
+    ),
+    Preset(
+        name="voice-chain",
+        version=1,
+        title="Voice chain",
+        description="Demucs DNS48, then filters, spectral subtraction, gate, voice equalizer and peak normalization.",
+        model="dns48",
+        chain=VOICE_CHAIN,
+    ),
+    Preset(
+        name="clean-only",
+        version=1,
+        title="Clean only",
+        description="The voice chain without a model: classic signal processing alone.",
+        model=None,
+        chain=VOICE_CHAIN,
+    ),
+    Preset(
+        name="fast",
+        version=1,
+        title="Stems, fast",
+        description="htdemucs, no shifts, overlap 0.10, 16-bit.",
+        model="htdemucs",
+        shifts=0,
+        overlap=0.10,
+        subtype="PCM_16",
+    ),
+    Preset(
+        name="balanced",
+        version=1,
+        title="Stems, balanced",
+        description="htdemucs, one shift, overlap 0.15, 16-bit.",
+        model="htdemucs",
+        shifts=1,
+        overlap=0.15,
+        subtype="PCM_16",
+    ),
+    Preset(
+        name="high",
+        version=1,
+        title="Stems, high quality",
+        description="htdemucs_ft, two shifts, overlap 0.25, 32-bit float.",
+        model="htdemucs_ft",
+        shifts=2,
+        overlap=0.25,
+        subtype="FLOAT",
+    ),
+    Preset(
+        name="maximum",
+        version=1,
+        title="Stems, maximum quality",
+        description="htdemucs_ft, four shifts, overlap 0.75, 32-bit float. About 58 times the work of `fast`.",
+        model="htdemucs_ft",
+        shifts=4,
+        overlap=0.75,
+        subtype="FLOAT",
+    ),
+)
+
+PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in _PRESETS}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of this name; UnknownPreset, listing all, when there is none."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise UnknownPreset(f"There is no preset {name!r}. Presets: {', '.join(PRESETS)}.") from None

@@ -1,0 +1,100 @@
+"""The JobRepository port: every change of a job's state is one compare-and-set here.
+
+The SQLAlchemy adapter is core.repository_sql. A write that names a `lease_token` raises LeaseLost when the token is no
+longer the row's: the run that holds it must stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from core.jobs import Job, JobStatus, OutputFile, Problem, Progress, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPage:
+    """Some jobs, newest first, and the cursor that continues after them (None at the end)."""
+
+    jobs: Sequence[Job]
+    next_cursor: str | None
+
+
+class JobRepository(Protocol):
+    """Jobs in the database, for clients: what services and the API need."""
+
+    def add(self, job: Job) -> None: ...
+
+    def get(self, job_id: str) -> Job:
+        """NotFound when there is no such job."""
+        ...
+
+    def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage: ...
+
+    def queue_position(self, job: Job) -> int:
+        """Jobs ahead of a queued one in its queue; 0 when it is next or no longer queued."""
+        ...
+
+    def mark_sent(self, job_id: str, *, now: datetime) -> None:
+        """Note that the broker has the message."""
+        ...
+
+    def request_cancel(self, job_id: str, *, now: datetime) -> Job:
+        """queued -> cancelled, running -> cancelling; a terminal job raises Conflict, a cancelling one is returned."""
+        ...
+
+    def check(self) -> None:
+        """Raise StorageError when the database does not answer."""
+        ...
+
+
+class RunRepository(Protocol):
+    """Jobs in the database, for workers: claim, heartbeat, progress and the end of a run."""
+
+    def claim(self, job_id: str, *, worker: str, lease_s: float, now: datetime) -> Job | None:
+        """queued (or running with an expired lease) -> running, attempt + 1, a fresh lease token.
+
+        None when the job is not runnable: it is gone, ended, held by a live lease, or out of attempts.
+        """
+        ...
+
+    def extend_lease(self, job_id: str, *, lease_token: str, lease_s: float, now: datetime) -> JobStatus:
+        """Heartbeat; returns the status, so that the run learns of `cancelling`."""
+        ...
+
+    def report_progress(self, job_id: str, *, lease_token: str, stage: Stage, progress: Progress) -> JobStatus: ...
+
+    def succeed(
+        self,
+        job_id: str,
+        *,
+        lease_token: str,
+        outputs: Sequence[OutputFile],
+        report: Mapping[str, Any],
+        warnings: Sequence[str],
+        progress: Progress,
+        now: datetime,
+        expires_at: datetime,
+    ) -> None:
+        """running -> succeeded with its outputs, in one commit; JobCancelled when the job is `cancelling`."""
+        ...
+
+    def fail(self, job_id: str, *, lease_token: str, error: Problem, now: datetime) -> None: ...
+
+    def confirm_cancelled(self, job_id: str, *, lease_token: str, now: datetime) -> None:
+        """cancelling -> cancelled."""
+        ...
+
+    def release(self, job_id: str, *, lease_token: str, now: datetime, counts_as_attempt: bool) -> None:
+        """running -> queued (a shutdown or a transient fault): the job waits for the next worker, unsent."""
+        ...
+
+    def sweep(self, *, unsent_before: datetime, now: datetime, limit: int = 500) -> Sequence[Job]:
+        """Heal what a crash left, and return the queued jobs whose message must be sent (again).
+
+        An expired lease: running -> queued, or -> failed with code `worker_lost` when attempts are used up;
+        cancelling -> cancelled. Queued jobs are returned when they are unsent, or were sent before `unsent_before`.
+        """
+        ...

@@ -1,0 +1,95 @@
+"""One typed Settings object, read once from the environment; `os.environ` is read nowhere else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+GIB = 1024**3
+
+_SECRETS = ("LIMPID_DATABASE_URL", "LIMPID_BROKER_URL", "LIMPID_S3_ACCESS_KEY", "LIMPID_S3_SECRET_KEY")
+
+
+class Settings(BaseSettings):
+    """Configuration of every process. `LIMPID_<NAME>` sets a field; `LIMPID_<NAME>_FILE` reads a secret from a file.
+
+    With nothing set this is the embedded stack: SQLite, a folder as broker and a folder as object store, all below
+    `data_dir`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LIMPID_", env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Path("limpid-data")
+    models_dir: Path | None = None  # None: data_dir/models
+    scratch_dir: Path | None = None  # None: data_dir/scratch
+    database_url: SecretStr | None = None  # None: SQLite in data_dir
+    broker_url: SecretStr | None = None  # None: filesystem:// in data_dir/broker
+
+    s3_endpoint: str | None = None  # None: local folder data_dir/objects
+    s3_public_endpoint: str | None = None  # as clients reach it; None: the same as s3_endpoint
+    s3_bucket: str = "limpid"
+    s3_region: str = "us-east-1"
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+
+    lease_s: float = Field(default=60.0, gt=0)  # a run whose heartbeat is older than this may be taken over
+    max_attempts: int = Field(default=3, ge=1, le=20)
+    sweep_interval_s: float = Field(default=10.0, gt=0)
+    progress_interval_s: float = Field(default=1.0, gt=0)  # progress is written at most this often
+
+    max_upload_bytes: int = Field(default=5 * GIB, gt=0)
+    max_duration_s: float = Field(default=24 * 3600.0, gt=0)
+    retention_s: float = Field(default=7 * 86400.0, gt=0)  # outputs are promised for this long after the end
+
+    device: Literal["cpu", "gpu"] = "cpu"  # the queue that new jobs go to
+    torch_num_threads: int = Field(default=1, ge=1)  # one thread per process, one process per core is the fastest
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in _SECRETS:
+            path = os.environ.get(f"{name}_FILE")
+            field = name.removeprefix("LIMPID_").lower()
+            if path and not values.get(field):
+                values[field] = Path(path).read_text(encoding="utf-8").strip()
+        threads = os.environ.get("TORCH_NUM_THREADS")  # the customer's name for it
+        if threads and "torch_num_threads" not in values:
+            values["torch_num_threads"] = threads
+        return values
+
+    @property
+    def resolved_database_url(self) -> str:
+        """SQLAlchemy URL."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.resolve() / 'limpid.sqlite3'}"
+
+    @property
+    def resolved_broker_url(self) -> str:
+        """Kombu URL."""
+        return "filesystem://" if self.broker_url is None else self.broker_url.get_secret_value()
+
+    @property
+    def broker_dir(self) -> Path:
+        """Where the `filesystem://` broker keeps its messages."""
+        return self.data_dir.resolve() / "broker"
+
+    @property
+    def objects_dir(self) -> Path:
+        """Where the local object store keeps its files."""
+        return self.data_dir.resolve() / "objects"
+
+    @property
+    def resolved_models_dir(self) -> Path:
+        """Where `limpid models pull` puts weights."""
+        return (self.models_dir or self.data_dir / "models").resolve()
+
+    @property
+    def resolved_scratch_dir(self) -> Path:
+        """Where runs keep their scratch files."""
+        return (self.scratch_dir or self.data_dir / "scratch").resolve()
