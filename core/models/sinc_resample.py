@@ -1,11 +1,11 @@
 """Resampling by two with the windowed-sinc filter that the causal Demucs weights were trained with.
 
-The filter interpolates half-way between samples: 112 taps (56 zero crossings on each side) of a sinc under a Hann window.
-Upsampling keeps the samples and inserts the interpolated ones; downsampling averages the even samples with the odd ones
-shifted by half a (low-rate) sample. Neither has delay.
+The filter interpolates half-way between samples: 112 taps (56 zero crossings on each side) of a sinc under a Hann
+window. Upsampling keeps the samples and inserts the interpolated ones; downsampling averages the even samples with the
+odd ones shifted by half a (low-rate) sample. Neither has delay.
 
-A one-channel convolution of 112 taps takes a slow path in PyTorch on a CPU. Here it is a product of overlapping rows of the
-signal with a banded Toeplitz matrix: the same sums, as one matrix multiplication.
+A one-channel convolution of 112 taps takes a slow path in PyTorch on a CPU. Here it is a product of overlapping rows of
+the signal with a banded Toeplitz matrix: the same sums, as one matrix multiplication.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROW_SAMPLES = 128
 
 
 def half_sample_kernel(dtype: torch.dtype = torch.float32, device: torch.device | None = None) -> Tensor:
-    """Return the (112,) taps: sinc(t) at t = -55.5 .. 55.5, under the odd samples of a symmetric 225-point Hann window."""
+    """Return the (112,) taps: sinc(t) at t = -55.5 .. 55.5 times the odd samples of a symmetric 225-point Hann window."""
     t = torch.arange(TAPS, dtype=torch.float64) - (ZERO_CROSSINGS - 0.5)
     window = torch.hann_window(4 * ZERO_CROSSINGS + 1, periodic=False, dtype=torch.float64)[1::2]
     return (torch.sinc(t) * window).to(dtype=dtype, device=device)
