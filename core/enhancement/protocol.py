@@ -9,24 +9,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from core.audio.segments import SegmentPlan as SegmentPlan
+
 FloatArray = NDArray[np.float32]
 ProgressCallback = Callable[[float], None]
 """Called with the finished fraction (0..1) of one `enhance` call; may raise JobCancelled or LeaseLost to stop it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentPlan:
-    """How a long signal is cut for an engine; samples at the engine's rate.
-
-    `segment_samples` are kept of each segment, `context_samples` are read on each side and thrown away, and neighbours
-    are cross-faded over `crossfade_samples` (which lie inside the context). Segments start on multiples of
-    `grid_samples`, so that an engine with a stride sees the same grid in every segment.
-    """
-
-    segment_samples: int
-    context_samples: int
-    crossfade_samples: int
-    grid_samples: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
