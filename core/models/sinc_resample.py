@@ -27,7 +27,7 @@ ROW_SAMPLES = 128
 
 
 def half_sample_kernel(dtype: torch.dtype = torch.float32, device: torch.device | None = None) -> Tensor:
-    """Return the (112,) taps: sinc(t) at t = -55.5 .. 55.5 times the odd samples of a symmetric 225-point Hann window."""
+    """Return the (112,) taps: sinc(t) at t = -55.5 .. 55.5 times the odd samples of a 225-point Hann window."""
     t = torch.arange(TAPS, dtype=torch.float64) - (ZERO_CROSSINGS - 0.5)
     window = torch.hann_window(4 * ZERO_CROSSINGS + 1, periodic=False, dtype=torch.float64)[1::2]
     return (torch.sinc(t) * window).to(dtype=dtype, device=device)
