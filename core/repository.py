@@ -22,6 +22,14 @@ class JobPage:
     next_cursor: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """What a sweep found to do: messages to send, and runs that it ended, whose partial outputs may be deleted."""
+
+    to_send: Sequence[Job]
+    ended: Sequence[Job]
+
+
 class JobRepository(Protocol):
     """Jobs in the database, for clients: what services and the API need."""
 
@@ -31,7 +39,9 @@ class JobRepository(Protocol):
         """NotFound when there is no such job."""
         ...
 
-    def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage: ...
+    def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
+        """The page of jobs after `cursor` (a JobPage's), newest first."""
+        ...
 
     def queue_position(self, job: Job) -> int:
         """Jobs ahead of a queued one in its queue; 0 when it is next or no longer queued."""
@@ -81,20 +91,28 @@ class RunRepository(Protocol):
         """running -> succeeded with its outputs, in one commit; JobCancelled when the job is `cancelling`."""
         ...
 
-    def fail(self, job_id: str, *, lease_token: str, error: Problem, now: datetime) -> None: ...
+    def fail(self, job_id: str, *, lease_token: str, error: Problem, now: datetime) -> None:
+        """running -> failed; JobCancelled when the job is `cancelling`."""
+        ...
 
     def confirm_cancelled(self, job_id: str, *, lease_token: str, now: datetime) -> None:
         """cancelling -> cancelled."""
         ...
 
-    def release(self, job_id: str, *, lease_token: str, now: datetime, counts_as_attempt: bool) -> None:
-        """running -> queued (a shutdown or a transient fault): the job waits for the next worker, unsent."""
+    def release(
+        self, job_id: str, *, lease_token: str, now: datetime, counts_as_attempt: bool, retry_after_s: float = 0.0
+    ) -> None:
+        """running -> queued (a shutdown or a transient fault): the sweeper sends it after `retry_after_s`."""
         ...
 
-    def sweep(self, *, unsent_before: datetime, now: datetime, limit: int = 500) -> Sequence[Job]:
-        """Heal what a crash left, and return the queued jobs whose message must be sent (again).
+    def sweep(self, *, now: datetime, limit: int = 500) -> SweepResult:
+        """Heal what a crash left, and return the queued jobs whose message is due (core.run_policy), oldest first.
 
         An expired lease: running -> queued, or -> failed with code `worker_lost` when attempts are used up;
-        cancelling -> cancelled. Queued jobs are returned when they are unsent, or were sent before `unsent_before`.
+        cancelling -> cancelled. The caller notes each message that the broker took by `mark_sent`.
         """
+        ...
+
+    def mark_sent(self, job_id: str, *, now: datetime) -> None:
+        """Note that the broker has the message."""
         ...

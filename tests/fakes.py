@@ -1,0 +1,325 @@
+"""In-memory adapters of core's ports, for tests that want the rules and not the servers.
+
+They obey the same contract as the real ones: tests/unit/jobs and tests/unit/storage run it against both.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from uuid import uuid4
+
+from core.errors import Conflict, JobCancelled, LeaseLost, NotFound, QueueError, StorageError
+from core.jobs import Device, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
+from core.queue import job_queue_name
+from core.repository import JobPage, SweepResult
+from core.run_policy import SEND_GRACE_S, WORKER_LOST, is_out_of_attempts, resend_delay_s
+
+HELD = (JobStatus.RUNNING, JobStatus.CANCELLING)
+
+
+class FakeObjectWriter:
+    """A write that shows up in its store at `commit`."""
+
+    def __init__(self, store: FakeObjectStore, key: str, media_type: str) -> None:
+        self._store, self._key, self._media_type = store, key, media_type
+        self._buffer = io.BytesIO()
+
+    def write(self, data: bytes) -> None:
+        self._store.check()
+        self._buffer.write(data)
+
+    def commit(self) -> None:
+        self._store.put(self._key, self._buffer.getvalue(), media_type=self._media_type)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._buffer.close()
+
+
+class FakeObjectStore:
+    """An ObjectStore in a dictionary. `is_down` makes every call raise StorageError; `presign_base` turns on URLs."""
+
+    def __init__(self, *, presign_base: str | None = None) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.media_types: dict[str, str] = {}
+        self.presign_base = presign_base
+        self.is_down = False
+
+    def put(self, key: str, data: bytes, *, media_type: str = "application/octet-stream") -> None:
+        """Store `data` under `key` (for arranging a test)."""
+        self.check()
+        self.objects[key] = data
+        self.media_types[key] = media_type
+
+    def open_writer(self, key: str, *, media_type: str) -> FakeObjectWriter:
+        self.check()
+        return FakeObjectWriter(self, key, media_type)
+
+    def open_reader(self, key: str) -> BinaryIO:
+        return io.BytesIO(self._bytes_of(key))
+
+    def upload(self, path: Path, key: str, *, media_type: str) -> None:
+        self.put(key, path.read_bytes(), media_type=media_type)
+
+    def download(self, key: str, path: Path) -> None:
+        path.write_bytes(self._bytes_of(key))
+
+    def delete_prefix(self, prefix: str) -> int:
+        self.check()
+        keys = [key for key in self.objects if key.startswith(prefix)]
+        for key in keys:
+            del self.objects[key]
+            del self.media_types[key]
+        return len(keys)
+
+    def presign_get(self, key: str, *, file_name: str, media_type: str, expires_s: int) -> str | None:
+        self.check()
+        return None if self.presign_base is None else f"{self.presign_base}/{key}?expires={expires_s}"
+
+    def check(self) -> None:
+        if self.is_down:
+            raise StorageError("The object store did not answer.")
+
+    def _bytes_of(self, key: str) -> bytes:
+        self.check()
+        try:
+            return self.objects[key]
+        except KeyError:
+            raise NotFound("There is no such object.") from None
+
+
+class FakeJobQueue:
+    """A JobQueue that remembers what it was sent: (job id, queue name). `is_down` makes it raise QueueError."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.is_down = False
+
+    def send_job(self, job_id: str, *, device: Device, lane: Lane) -> None:
+        self.check()
+        self.sent.append((job_id, job_queue_name(device, lane)))
+
+    def check(self) -> None:
+        if self.is_down:
+            raise QueueError("The job queue did not answer.")
+
+
+@dataclass
+class _Row:
+    job: Job
+    send_due_at: datetime
+    sends: int = 0
+    uncounted_attempts: int = 0
+
+
+class FakeJobRepository:
+    """JobRepository and RunRepository in a dictionary, safe to share between threads."""
+
+    def __init__(self, *, max_attempts: int = 3, resend_after_s: float = 30.0) -> None:
+        self._rows: dict[str, _Row] = {}
+        self._lock = threading.RLock()
+        self._max_attempts = max_attempts
+        self._resend_after_s = resend_after_s
+        self.is_down = False
+
+    def add(self, job: Job) -> None:
+        with self._lock:
+            self.check()
+            self._rows[job.id] = _Row(job=job, send_due_at=job.created_at + timedelta(seconds=SEND_GRACE_S))
+
+    def get(self, job_id: str) -> Job:
+        with self._lock:
+            return self._row(job_id).job
+
+    def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
+        with self._lock:
+            self.check()
+            jobs = [
+                self._rows[job_id].job
+                for job_id in sorted(self._rows, reverse=True)
+                if (cursor is None or job_id < cursor) and (status is None or self._rows[job_id].job.status is status)
+            ]
+        page = jobs[:limit]
+        return JobPage(jobs=page, next_cursor=page[-1].id if len(jobs) > limit else None)
+
+    def queue_position(self, job: Job) -> int:
+        with self._lock:
+            if self._row(job.id).job.status is not JobStatus.QUEUED:
+                return 0
+            return sum(
+                row.job.status is JobStatus.QUEUED
+                and (row.job.device, row.job.lane) == (job.device, job.lane)
+                and row.job.id < job.id
+                for row in self._rows.values()
+            )
+
+    def mark_sent(self, job_id: str, *, now: datetime) -> None:
+        with self._lock:
+            row = self._row(job_id)
+            row.sends += 1
+            row.send_due_at = now + timedelta(seconds=resend_delay_s(row.sends, base_s=self._resend_after_s))
+
+    def request_cancel(self, job_id: str, *, now: datetime) -> Job:
+        with self._lock:
+            row = self._row(job_id)
+            if row.job.status is JobStatus.QUEUED:
+                row.job = replace(row.job, status=JobStatus.CANCELLED, finished_at=now)
+            elif row.job.status is JobStatus.RUNNING:
+                row.job = replace(row.job, status=JobStatus.CANCELLING)
+            elif row.job.status.is_terminal:
+                raise Conflict(f"The job has already ended: {row.job.status}.")
+            return row.job
+
+    def check(self) -> None:
+        if self.is_down:
+            raise StorageError("The database did not answer.")
+
+    def claim(self, job_id: str, *, worker: str, lease_s: float, now: datetime) -> Job | None:
+        with self._lock:
+            self.check()
+            row = self._rows.get(job_id)
+            if row is None or not self._is_claimable(row, now):
+                return None
+            row.job = replace(
+                row.job,
+                status=JobStatus.RUNNING,
+                stage=None,
+                attempt=row.job.attempt + 1,
+                progress=Progress(duration_s=row.job.input.duration_s),
+                started_at=row.job.started_at or now,
+                lease_token=uuid4().hex,
+                lease_expires_at=now + timedelta(seconds=lease_s),
+            )
+            return row.job
+
+    def extend_lease(self, job_id: str, *, lease_token: str, lease_s: float, now: datetime) -> JobStatus:
+        with self._lock:
+            row = self._held(job_id, lease_token)
+            row.job = replace(row.job, lease_expires_at=now + timedelta(seconds=lease_s))
+            return row.job.status
+
+    def report_progress(self, job_id: str, *, lease_token: str, stage: Stage, progress: Progress) -> JobStatus:
+        with self._lock:
+            row = self._held(job_id, lease_token)
+            if progress.fraction >= row.job.progress.fraction:
+                row.job = replace(row.job, stage=stage, progress=progress)
+            return row.job.status
+
+    def succeed(
+        self,
+        job_id: str,
+        *,
+        lease_token: str,
+        outputs: Sequence[OutputFile],
+        report: Mapping[str, Any],
+        warnings: Sequence[str],
+        progress: Progress,
+        now: datetime,
+        expires_at: datetime,
+    ) -> None:
+        with self._lock:
+            row = self._running(job_id, lease_token)
+            row.job = replace(
+                _ended(row.job, JobStatus.SUCCEEDED, now),
+                outputs=tuple(outputs),
+                report=report,
+                warnings=tuple(warnings),
+                progress=progress,
+                expires_at=expires_at,
+            )
+
+    def fail(self, job_id: str, *, lease_token: str, error: Problem, now: datetime) -> None:
+        with self._lock:
+            row = self._running(job_id, lease_token)
+            row.job = replace(_ended(row.job, JobStatus.FAILED, now), error=error)
+
+    def confirm_cancelled(self, job_id: str, *, lease_token: str, now: datetime) -> None:
+        with self._lock:
+            row = self._held(job_id, lease_token)
+            if row.job.status is not JobStatus.CANCELLING:
+                raise Conflict("The job was not asked to stop.")
+            row.job = _ended(row.job, JobStatus.CANCELLED, now)
+
+    def release(
+        self, job_id: str, *, lease_token: str, now: datetime, counts_as_attempt: bool, retry_after_s: float = 0.0
+    ) -> None:
+        with self._lock:
+            row = self._running(job_id, lease_token)
+            row.uncounted_attempts += 0 if counts_as_attempt else 1
+            self._requeue(row, due_at=now + timedelta(seconds=retry_after_s))
+
+    def sweep(self, *, now: datetime, limit: int = 500) -> SweepResult:
+        with self._lock:
+            self.check()
+            ended = []
+            for row in self._rows.values():
+                if row.job.status in HELD and row.job.lease_expires_at is not None and row.job.lease_expires_at <= now:
+                    if row.job.status is JobStatus.CANCELLING:
+                        row.job = _ended(row.job, JobStatus.CANCELLED, now)
+                    elif self._is_out_of_attempts(row):
+                        row.job = replace(_ended(row.job, JobStatus.FAILED, now), error=WORKER_LOST)
+                    else:
+                        self._requeue(row, due_at=now)
+                    if row.job.status.is_terminal:
+                        ended.append(row.job)
+            due = [row for row in self._rows.values() if row.job.status is JobStatus.QUEUED and row.send_due_at <= now]
+            due.sort(key=lambda row: row.send_due_at)
+            return SweepResult(to_send=[row.job for row in due[:limit]], ended=ended)
+
+    def _row(self, job_id: str) -> _Row:
+        self.check()
+        try:
+            return self._rows[job_id]
+        except KeyError:
+            raise NotFound("There is no such job.") from None
+
+    def _held(self, job_id: str, lease_token: str) -> _Row:
+        self.check()
+        row = self._rows.get(job_id)
+        if row is None or row.job.lease_token != lease_token or row.job.status not in HELD:
+            raise LeaseLost("Another worker has taken this job.")
+        return row
+
+    def _running(self, job_id: str, lease_token: str) -> _Row:
+        row = self._held(job_id, lease_token)
+        if row.job.status is JobStatus.CANCELLING:
+            raise JobCancelled("The job was cancelled.")
+        return row
+
+    def _is_out_of_attempts(self, row: _Row) -> bool:
+        return is_out_of_attempts(
+            attempt=row.job.attempt, uncounted_attempts=row.uncounted_attempts, max_attempts=self._max_attempts
+        )
+
+    def _is_claimable(self, row: _Row, now: datetime) -> bool:
+        if row.job.status is JobStatus.QUEUED:
+            return True
+        has_expired = row.job.lease_expires_at is not None and row.job.lease_expires_at <= now
+        return row.job.status is JobStatus.RUNNING and has_expired and not self._is_out_of_attempts(row)
+
+    @staticmethod
+    def _requeue(row: _Row, *, due_at: datetime) -> None:
+        row.job = replace(row.job, status=JobStatus.QUEUED, stage=None, lease_token=None, lease_expires_at=None)
+        row.sends = 0
+        row.send_due_at = due_at
+
+
+def _ended(job: Job, status: JobStatus, now: datetime) -> Job:
+    return replace(job, status=status, finished_at=now, lease_token=None, lease_expires_at=None)
+
+
+def jobs_of(page: JobPage) -> builtins.list[str]:
+    """The ids on a page, in order."""
+    return [job.id for job in page.jobs]
