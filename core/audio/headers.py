@@ -1,0 +1,104 @@
+"""What file headers declare, read without decoding: the libraries hide it, and it tells a whole file from a cut one."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from core.audio.source import Source
+
+WAVE_PCM, WAVE_FLOAT, WAVE_EXTENSIBLE = 1, 3, 0xFFFE
+# Programs that write to a pipe cannot know the length; they put 0 or a value near the end of the 31- or 32-bit range.
+UNKNOWN_SIZE_FLOOR_BYTES = 0x7FFF0000
+MAX_CHUNKS = 1_000
+MP3_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveHeader:
+    """The format chunk of a RIFF, RF64 or BW64 file. `data_frames` is None when it is not stated or not PCM."""
+
+    sample_rate: int
+    channels: int
+    data_frames: int | None
+
+
+def read_wave_header(source: Source) -> WaveHeader | None:
+    """Return what the chunks of a WAVE file declare, None when the file has no format chunk before its data."""
+    head = source.read_at(0, 12)
+    if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
+        return None
+    data_size_64: int | None = None
+    layout: tuple[int, int, int, int] | None = None
+    offset = 12
+    for _ in range(MAX_CHUNKS):
+        chunk = source.read_at(offset, 8)
+        if len(chunk) < 8:
+            break
+        name, size = struct.unpack("<4sI", chunk)
+        if name == b"ds64":
+            body = source.read_at(offset + 8, 16)
+            data_size_64 = struct.unpack("<Q", body[8:16])[0] if len(body) == 16 else None
+        elif name == b"fmt ":
+            body = source.read_at(offset + 8, 16)
+            if len(body) < 16:
+                break
+            tag, channels, sample_rate, _rate, block_bytes, _bits = struct.unpack("<HHIIHH", body)
+            layout = (tag, channels, sample_rate, block_bytes)
+        elif name == b"data":
+            break
+        offset += 8 + size + size % 2
+    else:
+        return None
+    if layout is None:
+        return None
+    tag, channels, sample_rate, block_bytes = layout
+    data_bytes = _declared_data_bytes(chunk, data_size_64) if tag in (WAVE_PCM, WAVE_FLOAT, WAVE_EXTENSIBLE) else None
+    frames = None if data_bytes is None or block_bytes == 0 else data_bytes // block_bytes
+    return WaveHeader(sample_rate=sample_rate, channels=channels, data_frames=frames)
+
+
+def _declared_data_bytes(chunk: bytes, data_size_64: int | None) -> int | None:
+    if len(chunk) < 8 or chunk[:4] != b"data":
+        return None
+    size: int = struct.unpack("<I", chunk[4:8])[0]
+    if data_size_64 is not None and size == 0xFFFFFFFF:
+        return data_size_64 or None
+    return size if 0 < size < UNKNOWN_SIZE_FLOOR_BYTES else None
+
+
+def declared_frames(source: Source) -> int | None:
+    """Return the frame count that a WAVE or AIFF header states, None for other files and unknown counts.
+
+    libsndfile cuts these silently to what the file holds; for the other formats it reports what the header says.
+    """
+    header = read_wave_header(source)
+    return read_aiff_frames(source) if header is None else header.data_frames
+
+
+def read_aiff_frames(source: Source) -> int | None:
+    """Return the frame count in the common chunk of an AIFF or AIFC file, None when there is none."""
+    head = source.read_at(0, 12)
+    if head[:4] != b"FORM" or head[8:12] not in (b"AIFF", b"AIFC"):
+        return None
+    offset = 12
+    for _ in range(MAX_CHUNKS):
+        chunk = source.read_at(offset, 14)
+        if len(chunk) < 14:
+            return None
+        name, size, _channels, frames = struct.unpack(">4sIHI", chunk)
+        if name == b"COMM":
+            return int(frames) or None
+        offset += 8 + size + size % 2
+    return None
+
+
+def has_mp3_length(source: Source) -> bool:
+    """True when an MP3's first frame holds a Xing, Info or VBRI tag, so that its stated duration is no guess."""
+    head = source.read_at(0, 10)
+    start = 0
+    if head[:3] == b"ID3" and len(head) == 10:
+        # The size of an ID3v2 tag is stored in four bytes of seven bits.
+        start = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+    frame = source.read_at(start, 512)
+    return any(tag in frame for tag in MP3_LENGTH_TAGS)

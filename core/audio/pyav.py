@@ -1,0 +1,166 @@
+"""FFmpeg, through PyAV, as a decoder: MP3, AAC, M4A, WebM, AMR, WMA and the sound track of video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+import av
+import av.error
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from core.audio.formats import AudioProbe, media_type_of_input
+from core.audio.headers import has_mp3_length
+from core.audio.sndfile import truncation_warning
+from core.audio.source import Source
+from core.audio.types import FloatArray
+from core.errors import InvalidAudio, UnsupportedMedia
+
+# A playlist (HLS, DASH, concat, SDP) makes FFmpeg open other files and addresses: only self-contained formats may open.
+DEMUXERS = (
+    "aac,ac3,eac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,"
+    "rm,tta,voc,w64,wav,wv"
+)
+_CONTAINER_NAMES = {"mov": "mp4", "amrnb": "amr", "amrwb": "amr"}
+_FRAME_SUBTYPES = {"u8": "PCM_U8", "s16": "PCM_16", "s32": "PCM_24", "s64": "PCM_32", "flt": "FLOAT", "dbl": "DOUBLE"}
+_MAX_SILENT_PACKETS = 10_000  # before the first frame; a file that is damaged from its start must not be read through
+NO_SOUND_TRACK = "holds no sound track"
+# A stated duration is rounded to the container's clock and may count the encoder's padding.
+DURATION_TOLERANCE_S = 0.1
+
+
+class PyAvDecoder:
+    """Decodes the first audio track of a `Source`; the first frame is decoded at once, so that an instance means sound.
+
+    FFmpeg takes out the encoder's delay where the container states it (MP4 edit list, LAME and Opus headers); raw AAC
+    and MPEG transport streams state none, so theirs stays. The rate and channel count are those of the first decoded
+    frame, since headers are wrong for HE-AAC; a later change is converted to them. Errors are predicates, see
+    `SndfileDecoder`.
+    """
+
+    def __init__(self, source: Source, container: str | None) -> None:
+        self._has_exact_duration = container not in ("mp3", "aac") or has_mp3_length(source)
+        source.seek(0)
+        try:
+            opened = av.open(
+                cast(BinaryIO, source), "r", options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
+            )
+        except (av.error.FFmpegError, EOFError, ValueError) as error:
+            raise UnsupportedMedia("is not audio that FFmpeg knows") from error
+        self._container: InputContainer = opened
+        if not opened.streams.audio:
+            opened.close()
+            raise InvalidAudio(NO_SOUND_TRACK)
+        self._stream = opened.streams.audio[0]
+        self._resampler: AudioResampler | None = None
+        self._damaged_packets = 0
+        self.warning: str | None = None
+        self._frames = self._decode()
+        first = next(self._frames, None)
+        if first is None:
+            opened.close()
+            raise InvalidAudio("holds no sound that could be decoded")
+        self._first_frame = first
+        self.sample_rate = first.sample_rate
+        self.channels = first.layout.nb_channels
+        self.probe = self._describe(container)
+
+    def pieces(self) -> Iterator[FloatArray]:
+        """Yield the samples (C, T) in order; sets `warning` when packets were damaged or the sound ends early."""
+        decoded = self._first_frame.samples
+        yield frame_as_float(self._first_frame)
+        for frame in self._frames:
+            for converted in self._unify(frame):
+                decoded += converted.samples
+                yield frame_as_float(converted)
+        decoded_s, declared_s = decoded / self.sample_rate, self._declared_s() or 0.0
+        if self._has_exact_duration and decoded_s < declared_s - DURATION_TOLERANCE_S:
+            self.warning = truncation_warning(decoded_s, declared_s)
+        elif self._damaged_packets:
+            self.warning = (
+                f"The file is damaged: {self._damaged_packets} of its packets could not be decoded and were left out; "
+                f"{decoded_s:.2f} s remain."
+            )
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _decode(self) -> Iterator[AudioFrame]:
+        packets = self._container.demux(self._stream)
+        for silent_packets in range(2**62):
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, EOFError):
+                self._damaged_packets += 1
+                return
+            if packet is None or (silent_packets > _MAX_SILENT_PACKETS and not hasattr(self, "_first_frame")):
+                return
+            try:
+                frames = packet.decode()
+            except (av.error.FFmpegError, EOFError):
+                self._damaged_packets += 1
+                continue
+            yield from (frame for frame in frames if isinstance(frame, AudioFrame) and frame.samples)
+
+    def _unify(self, frame: AudioFrame) -> list[AudioFrame]:
+        """Return `frame` at the rate and layout of the first frame, converted when the stream has changed them."""
+        first = self._first_frame
+        if frame.sample_rate == first.sample_rate and frame.layout.nb_channels == first.layout.nb_channels:
+            return [frame]
+        frame.pts = None
+        try:
+            if self._resampler is None:
+                self._resampler = AudioResampler(format="fltp", layout=first.layout, rate=first.sample_rate)
+            return self._resampler.resample(frame)
+        except ValueError:
+            # The resampler is bound to the format it saw first; a second change needs a new one.
+            self._resampler = AudioResampler(format="fltp", layout=first.layout, rate=first.sample_rate)
+            return self._resampler.resample(frame)
+
+    def _declared_s(self) -> float | None:
+        if self._stream.duration is not None and self._stream.time_base is not None:
+            return float(self._stream.duration * self._stream.time_base)
+        return None if self._container.duration is None else self._container.duration / av.time_base
+
+    def _describe(self, container: str | None) -> AudioProbe:
+        demuxer = self._container.format.name.split(",")[0]
+        name = container if container is not None and demuxer == "matroska" else _CONTAINER_NAMES.get(demuxer, demuxer)
+        codec = self._stream.codec_context.codec
+        codec_name = codec.canonical_name
+        is_lossy = codec.lossy and not codec.lossless
+        frame_format = self._first_frame.format.packed.name
+        subtype = codec_name.upper() if is_lossy else _FRAME_SUBTYPES.get(frame_format, "PCM_24")
+        return AudioProbe(
+            format=name,
+            codec="pcm" if codec_name.startswith("pcm_") and not is_lossy else codec_name,
+            sample_rate=self.sample_rate,
+            channels=self.channels,
+            frames=None,
+            duration_s=self._declared_s(),
+            subtype=subtype,
+            is_lossy=is_lossy,
+            media_type=media_type_of_input(name, has_video=has_moving_picture(self._container)),
+        )
+
+
+def has_moving_picture(container: InputContainer) -> bool:
+    """True when the file is a video; a cover picture (one frame, marked as attached) does not count."""
+    return any("ATTACHED_PIC" not in str(stream.disposition) for stream in container.streams.video)
+
+
+def frame_as_float(frame: AudioFrame) -> FloatArray:
+    """Return the samples (C, T) of a decoded frame, planar or interleaved; integers are scaled to [-1, 1)."""
+    samples: NDArray[Any] = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype == np.uint8:
+        scaled = (samples.astype(np.float32) - 128) / 128
+    elif np.issubdtype(samples.dtype, np.integer):
+        scaled = samples / np.float64(2 ** (8 * samples.dtype.itemsize - 1))
+    else:
+        scaled = samples
+    return np.ascontiguousarray(scaled, dtype=np.float32)
