@@ -1,0 +1,143 @@
+"""The embedded stack: API, workers and scheduler as supervised children over one data folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from cli.errors import CommandError
+from cli.processes import available_cores
+from cli.supervisor import CommandFactory, Supervisor
+
+READY_TIMEOUT_S = 60.0
+READY_INTERVAL_S = 0.1
+LOG_TAIL_LINES = 15
+INTERACTIVE_QUEUES = "cpu.interactive,cpu.bulk"
+HOUSEKEEPING_QUEUES = "io,maintenance"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedStack:
+    """A stack that answers at `url`."""
+
+    url: str
+    supervisor: Supervisor
+
+
+@contextmanager
+def embedded_stack(
+    data_dir: Path, *, host: str, port: int, announce: Callable[[str], None], stop: Event
+) -> Iterator[EmbeddedStack]:
+    """Start the stack, yield once it is ready or `stop` is set, and stop every process of it at the end.
+
+    `port` 0 takes a free one. CommandError when the port or the data folder is in use, or the API does not start.
+    """
+    data_dir = data_dir.resolve()
+    with _locked(data_dir):
+        port = _reserve_port(host, port)
+        _migrate(data_dir)
+        with Supervisor(data_dir / "logs", announce=announce) as supervisor:
+            for name, arguments in _children(host, port):
+                supervisor.start(name, command=_command_line(arguments, data_dir))
+            url = f"http://{_reachable(host)}:{port}"
+            _wait_until_ready(url, supervisor, stop=stop)
+            yield EmbeddedStack(url=url, supervisor=supervisor)
+
+
+def _children(host: str, port: int) -> Sequence[tuple[str, Sequence[str]]]:
+    return (
+        ("api", ("api", "--host", host, "--port", str(port))),
+        ("worker", ("worker", "--queues", INTERACTIVE_QUEUES, "--concurrency", str(available_cores()))),
+        ("housekeeping", ("worker", "--queues", HOUSEKEEPING_QUEUES, "--concurrency", "1")),
+        ("scheduler", ("scheduler",)),
+    )
+
+
+def _command_line(arguments: Sequence[str], data_dir: Path) -> CommandFactory:
+    # -P: a folder named `core` where the person happens to stand must not hide ours.
+    prefix = (sys.executable, "-P", "-m", "cli.main", *arguments, "--data-dir", str(data_dir), "--supervisor-fd")
+    return lambda supervisor_fd: (*prefix, str(supervisor_fd))
+
+
+def _migrate(data_dir: Path) -> None:
+    from core.database import migrate
+    from core.settings import Settings
+
+    migrate(Settings(data_dir=data_dir).resolved_database_url)
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    """Hold the folder for this process; the lock ends with the process, however it ends."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "up.lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"The data folder {data_dir} cannot be used: {error.strerror}.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip() or "another process"
+            raise CommandError(
+                f"The data folder {data_dir} is in use by {owner}. Stop that one, or choose another --data-dir."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def _reserve_port(host: str, port: int) -> int:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise CommandError(
+            f"Cannot listen on {host} port {port}: {error.strerror}. Choose another --port (0 takes a free one)."
+        ) from None
+
+
+def _reachable(host: str) -> str:
+    """The address by which this machine reaches a server that listens on `host`."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def _wait_until_ready(url: str, supervisor: Supervisor, *, stop: Event) -> None:
+    import httpx
+
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    answer = "it did not answer"
+    with httpx.Client(trust_env=False, timeout=5.0) as client:
+        while time.monotonic() < deadline and not stop.is_set():
+            for child in supervisor.children:
+                if child.group is not None and child.group.has_ended:
+                    raise CommandError(f"The {child.name} process ended at its start:\n{_tail(child.log_path)}")
+            try:
+                response = client.get(f"{url}/readyz")
+            except httpx.TransportError:
+                pass  # not listening yet
+            else:
+                if response.is_success:
+                    return
+                answer = response.text
+            stop.wait(READY_INTERVAL_S)
+    if not stop.is_set():
+        raise CommandError(f"The API was not ready after {READY_TIMEOUT_S:g} s: {answer}")
+
+
+def _tail(log_path: Path) -> str:
+    return "\n".join(log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:])

@@ -1,0 +1,35 @@
+"""`limpid presets`: what can be asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+import typer
+
+
+def presets(*, as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+    """List the presets, and whether the model of each is installed here."""
+    from core.model_catalogue import is_installed
+    from core.presets import DEFAULT_PRESET, PRESETS
+    from core.settings import Settings
+
+    models_dir = Settings().resolved_models_dir
+    installed = {
+        preset.name: preset.model is None or is_installed(preset.model, models_dir)
+        for preset in PRESETS.values()
+    }
+    if as_json:
+        rows = [dataclasses.asdict(preset) | {"installed": installed[preset.name]} for preset in PRESETS.values()]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Preset", "Model", "Installed", "What it does", box=None)
+    for preset in PRESETS.values():
+        name = f"{preset.name} (default)" if preset.name == DEFAULT_PRESET else preset.name
+        table.add_row(name, preset.model or "none", "yes" if installed[preset.name] else "no", preset.description)
+    Console().print(table)

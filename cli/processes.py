@@ -1,0 +1,87 @@
+"""The production processes: migrate, api, worker, scheduler. Everything else about them is in the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded stack; default: LIMPID_DATA_DIR.")]
+SupervisorFd = Annotated[int | None, typer.Option(hidden=True, help="Stop when this pipe closes.")]
+
+
+def migrate(*, data_dir: DataDir = None) -> None:
+    """Bring the database to the schema of this version. Safe to run again, and while nothing is there yet."""
+    from core.database import migrate as migrate_database
+
+    settings = _load_settings(data_dir)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    migrate_database(settings.resolved_database_url)
+    typer.echo("The database is up to date.")
+
+
+def api(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port to listen on.")] = 8000,
+    data_dir: DataDir = None,
+    supervisor_fd: SupervisorFd = None,
+) -> None:
+    """Run the REST API until SIGTERM or Ctrl-C."""
+    from api.main import run_api
+
+    _follow_supervisor(supervisor_fd)
+    run_api(_load_settings(data_dir), host, port)
+
+
+def worker(
+    *,
+    queues: Annotated[str | None, typer.Option(help="Comma-separated queues; default: this device's and `io`.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Jobs at a time; default: one per core.")] = None,
+    data_dir: DataDir = None,
+    supervisor_fd: SupervisorFd = None,
+) -> None:
+    """Run a worker until SIGTERM or Ctrl-C; a job that runs then goes back to the queue."""
+    from core.jobs import Device, Lane
+    from core.queue import ALL_QUEUES, IO_QUEUE, job_queue_name
+    from worker.app import run_worker
+
+    settings = _load_settings(data_dir)
+    device = Device(settings.device)
+    names = queues.split(",") if queues else [*(job_queue_name(device, lane) for lane in Lane), IO_QUEUE]
+    unknown = sorted(set(names) - set(ALL_QUEUES))
+    if unknown:
+        raise typer.BadParameter(f"unknown queue {', '.join(unknown)}; queues: {', '.join(ALL_QUEUES)}")
+    _follow_supervisor(supervisor_fd)
+    run_worker(settings, names, concurrency or available_cores())
+
+
+def scheduler(*, data_dir: DataDir = None, supervisor_fd: SupervisorFd = None) -> None:
+    """Run the clock of the periodic tasks. One is enough; a second one does no harm."""
+    from worker.app import run_scheduler
+
+    _follow_supervisor(supervisor_fd)
+    run_scheduler(_load_settings(data_dir))
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _load_settings(data_dir: Path | None) -> Settings:
+    from core.settings import Settings
+
+    return Settings() if data_dir is None else Settings(data_dir=data_dir)
+
+
+def _follow_supervisor(fd: int | None) -> None:
+    if fd is not None:
+        from cli.liveness import stop_with_supervisor
+
+        stop_with_supervisor(fd)
