@@ -1,0 +1,213 @@
+"""The demucs source separators (htdemucs and its relatives) behind the `Enhancer` protocol.
+
+The networks and `apply_model` are the `demucs` package's own; it is imported when an engine is made, not before.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from core.enhancement.protocol import (
+    EnhancerInfo,
+    FloatArray,
+    ProgressCallback,
+    SegmentPlan,
+    SignalStatistics,
+)
+from core.errors import InvalidOptions
+
+if TYPE_CHECKING:
+    from demucs.apply import BagOfModels, Model
+
+MAX_SHIFTS = 10
+MAX_OVERLAP = 0.75
+SHIFT_S = 0.5
+"""How far `apply_model` shifts at most, and how much zero padding it puts at both ends to do so."""
+
+SEGMENT_S = 240.0
+CROSSFADE_S = 0.1
+STD_FLOOR = 1e-8
+
+
+class HTDemucsSeparator:
+    """Stems of a stereo mix at 44.1 kHz by a bag of demucs networks.
+
+    `shifts` (0..10) averages that many randomly shifted passes; 0 and 1 both make one pass, 1 at a random offset.
+    `overlap` (0..0.75) is that of the networks' own chunks. `stems` chooses outputs and their order; members of the bag
+    that contribute to none of them do not run, so one stem of htdemucs_ft costs a quarter. InvalidOptions names what is
+    out of range or unknown.
+
+    With `shifts` 0, long recordings cut by `info.segment` give the same samples as one `apply_model` over the whole:
+    the segments start on the chunks' own grid, and the context holds every chunk that reaches into what is kept. (Not
+    quite so for the waveform networks within mdx and repro_mdx_a, which look a little beyond their chunk.) With
+    `shifts` > 0 each segment draws its own offsets, so the results differ as two runs with different seeds do.
+    """
+
+    def __init__(
+        self,
+        bag: BagOfModels,
+        *,
+        name: str,
+        licence: str,
+        weights_sha256: str | None = None,
+        shifts: int = 0,
+        overlap: float = 0.25,
+        stems: Sequence[str] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        check_settings(shifts=shifts, overlap=overlap)
+        wanted = tuple(bag.sources) if stems is None else check_stems(stems, available=bag.sources, model=name)
+        self._bag = _only_members_for(bag, wanted)
+        self._indices = [bag.sources.index(stem) for stem in wanted]
+        self._shifts = shifts
+        self._overlap = overlap
+        self._device = torch.device(device)
+        self._info = EnhancerInfo(
+            name=name,
+            sample_rate=bag.samplerate,
+            channels=bag.audio_channels,
+            stems=wanted,
+            segment=plan_segments(bag, overlap=overlap),
+            weights_sha256=weights_sha256,
+            licence=licence,
+        )
+
+    @property
+    def info(self) -> EnhancerInfo:
+        """What the engine states about itself."""
+        return self._info
+
+    def enhance(
+        self,
+        wav: FloatArray,
+        sample_rate: int,
+        *,
+        statistics: SignalStatistics,
+        seed: int = 0,
+        on_progress: ProgressCallback | None = None,
+    ) -> FloatArray:
+        """Return the stems (S, 2, T) of a mix `wav` (2, T) at 44.1 kHz.
+
+        Normalised by `statistics` of the recording's mono mix. `seed` chooses the random shifts. `on_progress` is
+        called around each chunk; what it raises stops the separation. `ValueError` for another rate or channel count.
+        Silence gives exact silence.
+        """
+        from demucs.apply import apply_model
+
+        info = self._info
+        if sample_rate != info.sample_rate or wav.ndim != 2 or wav.shape[0] != info.channels:
+            raise ValueError(
+                f"{info.name} takes ({info.channels}, T) at {info.sample_rate} Hz, got {wav.shape} at {sample_rate} Hz"
+            )
+        if not wav.any():
+            return np.zeros((len(info.stems), *wav.shape), dtype=np.float32)
+        scale = statistics.std + STD_FLOOR
+        mix = (torch.from_numpy(np.ascontiguousarray(wav)) - statistics.mean) / scale
+        with _seeded_random(seed), torch.inference_mode():
+            estimates = apply_model(
+                self._bag,
+                mix[None],
+                shifts=self._shifts,
+                overlap=self._overlap,
+                device=self._device,
+                callback=self._chunk_callback(wav.shape[1], on_progress) if on_progress else None,
+            )[0, self._indices]
+            estimates = estimates * scale + statistics.mean
+        if on_progress is not None:
+            on_progress(1.0)
+        return estimates.numpy()
+
+    def _chunk_callback(self, samples: int, on_progress: ProgressCallback) -> Callable[[Mapping[str, Any]], None]:
+        """Return what `apply_model` calls at the start and the end of each chunk; it reports finished / expected."""
+        expected = count_chunks(self._bag, samples, shifts=self._shifts, overlap=self._overlap)
+        finished = 0
+
+        def report(state: Mapping[str, Any]) -> None:
+            nonlocal finished
+            if state["state"] == "end":
+                finished += 1
+            # A random shift can make one chunk more or less than expected; the last word is said after the joins.
+            on_progress(min(finished / expected, 1.0))
+
+        return report
+
+
+def check_settings(*, shifts: int, overlap: float) -> None:
+    """Raise InvalidOptions unless `shifts` is in 0..10 and `overlap` in 0..0.75."""
+    if not 0 <= shifts <= MAX_SHIFTS:
+        raise InvalidOptions(f"shifts = {shifts} is not in 0..{MAX_SHIFTS}.")
+    if not 0 <= overlap <= MAX_OVERLAP:
+        raise InvalidOptions(f"overlap = {overlap} is not in 0..{MAX_OVERLAP}.")
+
+
+def check_stems(stems: Sequence[str], *, available: Sequence[str], model: str) -> tuple[str, ...]:
+    """Return `stems` as they are; InvalidOptions when one is unknown or named twice, or there is none."""
+    unknown = sorted(set(stems) - set(available))
+    if unknown or not stems or len(set(stems)) != len(stems):
+        what = f"unknown: {', '.join(unknown)}" if unknown else "each may be named once, and one at least"
+        raise InvalidOptions(f"stems = {', '.join(stems)} ({what}). Stems of {model}: {', '.join(available)}.")
+    return tuple(stems)
+
+
+def plan_segments(bag: BagOfModels, *, overlap: float) -> SegmentPlan:
+    """Return segments of about 4 minutes on the grid of the networks' chunks.
+
+    A kept sample needs every chunk that covers it, whole: on the right, one chunk length; on the left, from the first
+    such chunk on. The last chunk of a recording is shorter and filled up with up to half a chunk of what lies before
+    it: another half on the left. Memory (5-6 MB for each second) sets the segment.
+    """
+    chunk, stride = _chunk_grid(bag, overlap=overlap)
+    crossfade = min(round(CROSSFADE_S * bag.samplerate), stride)
+    left = (math.ceil((chunk + crossfade) / stride) - 1) * stride + math.ceil(chunk / 2)
+    right = chunk + crossfade
+    return SegmentPlan(
+        segment_samples=math.ceil(SEGMENT_S * bag.samplerate / stride) * stride,
+        context_samples=math.ceil(max(left, right) / stride) * stride,
+        crossfade_samples=crossfade,
+        grid_samples=stride,
+    )
+
+
+def count_chunks(bag: BagOfModels, samples: int, *, shifts: int, overlap: float) -> int:
+    """Return how many network calls `apply_model` makes for a mix of `samples`, at most."""
+    reach = samples + (int(SHIFT_S * bag.samplerate) if shifts else 0)
+    _, stride = _chunk_grid(bag, overlap=overlap)
+    return len(bag.models) * max(shifts, 1) * math.ceil(reach / stride)
+
+
+def _chunk_grid(bag: BagOfModels, *, overlap: float) -> tuple[int, int]:
+    """Return length and distance of the chunks that `apply_model` cuts, in samples."""
+    chunk = max(int(bag.samplerate * member.segment) for member in bag.models)
+    return chunk, int((1 - overlap) * chunk)
+
+
+def _only_members_for(bag: BagOfModels, stems: Sequence[str]) -> BagOfModels:
+    """Return a bag of those members that have a weight in one of `stems`."""
+    from demucs.apply import BagOfModels
+
+    columns = [bag.sources.index(stem) for stem in stems]
+    kept = [index for index, row in enumerate(bag.weights) if any(row[column] for column in columns)]
+    members = cast("list[Model]", [bag.models[index] for index in kept])
+    # Stems that nobody asked for are averaged over the members that are left: a total weight of 0 would give NaN.
+    weights = [
+        [value if column in columns else 1.0 for column, value in enumerate(bag.weights[index])] for index in kept
+    ]
+    return BagOfModels(members, weights)
+
+
+@contextmanager
+def _seeded_random(seed: int) -> Iterator[None]:
+    """Seed Python's global generator, which `apply_model` draws its shifts from, and restore its state afterwards."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
