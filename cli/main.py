@@ -114,14 +114,20 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def main(
-    *,
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    if show_version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"limpid {version('limpid')}")
         raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """The options of `limpid` itself."""
 
 
 if __name__ == "__main__":

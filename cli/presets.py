@@ -17,8 +17,7 @@ def presets(*, as_json: Annotated[bool, typer.Option("--json", help="Print as JS
 
     models_dir = Settings().resolved_models_dir
     installed = {
-        preset.name: preset.model is None or is_installed(preset.model, models_dir)
-        for preset in PRESETS.values()
+        preset.name: preset.model is None or is_installed(preset.model, models_dir) for preset in PRESETS.values()
     }
     if as_json:
         rows = [dataclasses.asdict(preset) | {"installed": installed[preset.name]} for preset in PRESETS.values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,17 +12,33 @@ import typer
 if TYPE_CHECKING:
     from core.settings import Settings
 
+RETRY_INTERVAL_S = 1.0
+
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded stack; default: LIMPID_DATA_DIR.")]
 SupervisorFd = Annotated[int | None, typer.Option(hidden=True, help="Stop when this pipe closes.")]
 
 
-def migrate(*, data_dir: DataDir = None) -> None:
-    """Bring the database to the schema of this version. Safe to run again, and while nothing is there yet."""
+def migrate(
+    *,
+    wait_s: Annotated[float, typer.Option(min=0, help="Keep trying for so long while no database answers.")] = 60.0,
+    data_dir: DataDir = None,
+) -> None:
+    """Bring the database to the schema of this version. Safe to run again, and by several at once."""
     from core.database import migrate as migrate_database
+    from core.errors import StorageError
 
-    settings = _load_settings(data_dir)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    migrate_database(settings.resolved_database_url)
+    url = _load_settings(data_dir).resolved_database_url
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            migrate_database(url)
+        except StorageError as error:
+            if time.monotonic() >= deadline:
+                raise
+            typer.echo(f"{error.detail} Trying again.", err=True)
+            time.sleep(RETRY_INTERVAL_S)
+        else:
+            break
     typer.echo("The database is up to date.")
 
 
