@@ -19,8 +19,6 @@ PUBLIC_COMMANDS = (
     *("up", "api", "worker", "scheduler", "migrate", "enhance", "submit"),
     *("models", "presets", "train", "evaluate", "doctor", "demo", "bench"),
 )
-    ["up", "api", "worker", "scheduler", "migrate", "enhance", "submit", "models", "presets", "train", "evaluate", "doctor", "demo", "bench"]
-)
 
 
 def run(*arguments: str) -> Any:  # noqa: ANN401 - typer's Result is not exported
