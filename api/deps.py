@@ -1,0 +1,45 @@
+"""What routes receive, as Annotated aliases."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from api.intake import QueryOptions
+from core.backend import Backend
+from core.errors import NotFound
+from core.settings import Settings
+
+_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _backend(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+def _job_id(job_id: Annotated[str, Path(description="As `POST /jobs` gave it")]) -> str:
+    if not _JOB_ID.fullmatch(job_id):
+        raise NotFound(f"There is no job {job_id[:100]!r}.")
+    return job_id
+
+
+def _query_options(
+    preset: Annotated[str | None, Query(description="Name of a preset; a form's field replaces it")] = None,
+    options: Annotated[str | None, Query(description="As the form's field of this name: JSON")] = None,
+    name: Annotated[str | None, Query(description="The file's name, for a raw body")] = None,
+) -> QueryOptions:
+    return QueryOptions(preset=preset, options=options, name=name)
+
+
+SettingsDep = Annotated[Settings, Depends(_settings)]
+BackendDep = Annotated[Backend, Depends(_backend)]
+JobIdDep = Annotated[str, Depends(_job_id)]
+QueryOptionsDep = Annotated[QueryOptions, Depends(_query_options)]

@@ -1,0 +1,174 @@
+"""Recordings on their way in: a request's body is streamed to the object store and becomes a job."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import Message
+from typing import Protocol
+
+from fastapi import Request
+from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
+from python_multipart.multipart import parse_options_header
+
+from api.job_options import FIELD_NAMES, parse_job_request
+from api.multipart import MAX_FIELD_BYTES, OpenUpload, UploadForm, decode_text
+from core.backend import Backend
+from core.errors import InputTooLarge, InvalidInput, InvalidOptions, UnsupportedMedia
+from core.ids import new_id
+from core.jobs import Job
+from core.services import InputUpload, check_request, submit_job
+from core.settings import Settings
+
+BLOCK_BYTES = 256 * 1024
+"""The body is handed to a thread in blocks of this size, so that the hand-over costs little."""
+
+FORM_OVERHEAD_BYTES = 4 * MAX_FIELD_BYTES
+"""A form may be larger than its file by this much."""
+
+_MAX_LENGTH_DIGITS = 18  # of a Content-Length that can be meant
+
+_ANY_MEDIA_TYPE = "application/octet-stream"
+_RAW_MEDIA_TYPES = re.compile(r"(audio|video)/[\w.+-]{1,60}|application/(octet-stream|ogg)", re.ASCII)
+_ACCEPTED = "Send multipart/form-data with the field `file`, or the bytes themselves as audio/* or " + _ANY_MEDIA_TYPE
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryOptions:
+    """What the query string says of the job. A form's fields replace it."""
+
+    preset: str | None = None
+    options: str | None = None  # JSON
+    name: str | None = None  # of the file, for a raw body
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What was given, in the names of the form."""
+        given = {"preset": self.preset, "options": self.options}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+async def receive_job(request: Request, query: QueryOptions, *, backend: Backend, settings: Settings) -> Job:
+    """Stream the request's body into the store and submit the job.
+
+    The body is multipart/form-data or the recording's own bytes. Memory does not grow with it. Whatever goes wrong, the
+    client's going away included, leaves nothing behind.
+    """
+    job_id = new_id()
+    uploads = ExitStack()
+
+    def open_upload(name: str, media_type: str) -> InputUpload:
+        upload = InputUpload(
+            backend.store,
+            job_id=job_id,
+            name=name,
+            media_type=media_type if _RAW_MEDIA_TYPES.fullmatch(media_type) else _ANY_MEDIA_TYPE,
+            max_bytes=settings.max_upload_bytes,
+        )
+        return uploads.enter_context(upload)
+
+    def submit() -> Job:
+        upload = body.close()
+        job_request = parse_job_request(query.fields | body.fields)
+        return submit_job(
+            upload.finish(),
+            job_request,
+            job_id=job_id,
+            store=backend.store,
+            jobs=backend.jobs,
+            queue=backend.queue,
+            settings=settings,
+            now=datetime.now(UTC),
+        )
+
+    body = await run_in_threadpool(_open_body, request, query, open_upload, settings=settings)
+    max_body_bytes = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+    _check_declared_size(request, max_body_bytes)
+    async with contextmanager_in_threadpool(uploads):
+        async for block in _blocks(request, max_body_bytes=max_body_bytes):
+            await run_in_threadpool(body.feed, block)
+        return await run_in_threadpool(submit)
+
+
+class _Body(Protocol):
+    """A kind of request body that holds one file."""
+
+    fields: dict[str, str]
+
+    def feed(self, data: bytes) -> None: ...
+
+    def close(self) -> InputUpload: ...
+
+
+@dataclass(kw_only=True)
+class _RawBody:
+    """The recording's bytes and nothing else."""
+
+    name: str
+    media_type: str
+    open_upload: OpenUpload
+    upload: InputUpload | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+
+    def feed(self, data: bytes) -> None:
+        self._open().write(data)
+
+    def close(self) -> InputUpload:
+        return self._open()
+
+    def _open(self) -> InputUpload:
+        if self.upload is None:
+            self.upload = self.open_upload(self.name, self.media_type)
+        return self.upload
+
+
+def _open_body(request: Request, query: QueryOptions, open_upload: OpenUpload, *, settings: Settings) -> _Body:
+    kind, parameters = parse_options_header(request.headers.get("content-type"))
+    media_type = kind.decode("latin-1")
+    if media_type == "multipart/form-data":
+        boundary = parameters.get(b"boundary")
+        if not boundary:
+            raise InvalidInput("The Content-Type multipart/form-data has no boundary.")
+        return UploadForm(boundary, open_upload=open_upload, field_names=FIELD_NAMES)
+    if _RAW_MEDIA_TYPES.fullmatch(media_type):
+        # All of the options are known: refuse them before gigabytes are read.
+        check_request(parse_job_request(query.fields), settings=settings)
+        return _RawBody(name=query.name or _name_of(request), media_type=media_type, open_upload=open_upload)
+    if media_type == "application/json":
+        raise InvalidOptions(f"A recording by URL or upload_id is not supported yet. {_ACCEPTED}.")
+    raise UnsupportedMedia(f"The request's Content-Type is {media_type[:100] or 'missing'!r}. {_ACCEPTED}.")
+
+
+def _name_of(request: Request) -> str:
+    """The file's name in Content-Disposition (RFC 6266, `filename*` included), empty without one."""
+    header = Message()
+    header["Content-Disposition"] = decode_text(request.headers.get("content-disposition", "").encode("latin-1"))
+    return header.get_filename("")
+
+
+def _check_declared_size(request: Request, max_body_bytes: int) -> None:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and (len(declared) > _MAX_LENGTH_DIGITS or int(declared) > max_body_bytes):
+        raise _too_large(max_body_bytes)
+
+
+async def _blocks(request: Request, *, max_body_bytes: int) -> AsyncIterator[bytes]:
+    buffer = bytearray()
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > max_body_bytes:
+            raise _too_large(max_body_bytes)
+        buffer += chunk
+        if len(buffer) >= BLOCK_BYTES:
+            yield bytes(buffer)
+            buffer.clear()
+    if buffer:
+        yield bytes(buffer)
+
+
+def _too_large(max_body_bytes: int) -> InputTooLarge:
+    return InputTooLarge(f"The request is larger than the limit of {max_body_bytes} bytes.")

@@ -1,0 +1,94 @@
+"""What the routes' signatures cannot say to OpenAPI: streamed request bodies, binary results, problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.errors import PROBLEM_MEDIA_TYPE, ProblemView, problem_type
+from api.job_options import EXAMPLE as OPTIONS_EXAMPLE
+from api.job_options import JobOptions
+from core import errors
+from core.errors import EnhancerError
+from core.presets import DEFAULT_PRESET
+
+Responses = dict[int | str, dict[str, Any]]
+
+TAGS: list[dict[str, Any]] = [
+    {"name": "jobs", "description": "Submit a recording, follow it, fetch the result."},
+    {"name": "catalogue", "description": "What the server can do."},
+    {"name": "simple", "description": "One request, one answer: for short recordings and simple clients."},
+    {"name": "health", "description": "For load balancers and people on call."},
+]
+
+_BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
+
+UPLOAD_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "file": {**_BINARY, "description": "The recording"},
+                        "preset": {"type": "string", "default": DEFAULT_PRESET},
+                        "options": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": JobOptions.model_json_schema(),
+                            "description": "A JSON object as text",
+                        },
+                    },
+                },
+                "encoding": {"file": {"contentType": "audio/*, video/*, application/octet-stream"}},
+                "example": {"file": "(binary)", "preset": DEFAULT_PRESET, "options": str(OPTIONS_EXAMPLE)},
+            },
+            "audio/*": {"schema": _BINARY},
+            "application/octet-stream": {"schema": _BINARY},
+        },
+    }
+}
+
+LOCATION_HEADER = {"Location": {"description": "The job", "schema": {"type": "string", "format": "uri-reference"}}}
+RETRY_AFTER_HEADER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+ETAG_HEADER = {"ETag": {"description": "Give it as If-None-Match", "schema": {"type": "string"}}}
+
+NOT_MODIFIED: Responses = {304: {"description": "Nothing new since the ETag in If-None-Match"}}
+
+
+def problems(by_status: dict[int, type[EnhancerError]]) -> Responses:
+    """Response descriptions: which errors a route answers, each with an example."""
+    return {
+        status: {
+            "description": kind.title,
+            "model": ProblemView,
+            "content": {PROBLEM_MEDIA_TYPE: {"example": _example(status, kind)}},
+        }
+        for status, kind in by_status.items()
+    }
+
+
+UPLOAD_PROBLEMS = problems(
+    {
+        400: errors.InvalidInput,
+        409: errors.ModelUnavailable,
+        413: errors.InputTooLarge,
+        415: errors.UnsupportedMedia,
+        422: errors.UnknownPreset,
+        503: errors.StorageError,
+    }
+)
+
+
+def _example(status: int, kind: type[EnhancerError]) -> dict[str, Any]:
+    return {
+        "type": problem_type(kind.code),
+        "title": kind.title,
+        "status": status,
+        "detail": "What was wrong, the value, the limit, what to do.",
+        "instance": "/api/v1/jobs",
+        "code": kind.code,
+        "errors": [],
+    }

@@ -1,0 +1,51 @@
+"""Waiting for a job's news without holding a thread: the row is read again and again until it says something new."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+
+from api.schemas import JobView
+
+POLL_INTERVAL_S = 0.5
+MAX_WAIT_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobDocument:
+    """A job as JSON, and the tag of this very text."""
+
+    view: JobView
+    body: bytes
+    etag: str
+
+    @classmethod
+    def of(cls, view: JobView) -> JobDocument:
+        body = view.model_dump_json(by_alias=True).encode()
+        return cls(view=view, body=body, etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+async def wait_for_job(
+    request: Request,
+    read: Callable[[], JobView],
+    *,
+    is_awaited: Callable[[JobDocument], bool],
+    wait_s: float,
+) -> JobDocument:
+    """The job as `read` (which blocks) gives it, at the latest after `wait_s` seconds, earlier once `is_awaited`.
+
+    Also returns when the client has gone: there is nobody to wait for.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        document = JobDocument.of(await run_in_threadpool(read))
+        left_s = deadline - time.monotonic()
+        if is_awaited(document) or left_s <= 0 or await request.is_disconnected():
+            return document
+        await asyncio.sleep(min(POLL_INTERVAL_S, left_s))

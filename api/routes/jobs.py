@@ -1,0 +1,166 @@
+"""Jobs: submit, follow, list, cancel, and fetch what they made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
+
+from api.deps import BackendDep, JobIdDep, QueryOptionsDep, SettingsDep
+from api.downloads import is_not_modified, send_output
+from api.intake import receive_job
+from api.openapi import (
+    ETAG_HEADER,
+    LOCATION_HEADER,
+    NOT_MODIFIED,
+    RETRY_AFTER_HEADER,
+    UPLOAD_BODY,
+    UPLOAD_PROBLEMS,
+    problems,
+)
+from api.polling import MAX_WAIT_S, JobDocument, wait_for_job
+from api.schemas import JobListView, JobView, job_href
+from core.backend import Backend
+from core.errors import Conflict, InvalidOptions, NotFound, StorageError
+from core.jobs import Job, JobStatus, OutputFile
+from core.services import cancel_job
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+POLL_AFTER_S = 1
+PRESIGNED_URL_S = 3600  # a download may start this long after the redirect
+MAX_PAGE = 200
+_CURSOR = r"^[\w.:=-]{1,200}$"
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=JobView,
+    summary="Submit a recording",
+    responses={
+        202: {"description": "The job, queued", "headers": {**LOCATION_HEADER, **RETRY_AFTER_HEADER}},
+        **UPLOAD_PROBLEMS,
+    },
+    openapi_extra=UPLOAD_BODY,
+)
+async def create_job(request: Request, query: QueryOptionsDep, backend: BackendDep, settings: SettingsDep) -> Response:
+    """Send a form with the field `file`, or the bytes themselves as the body. The file is streamed, and its header is
+    read before the job is queued, so that what is not audio is refused at once."""
+    job = await receive_job(request, query, backend=backend, settings=settings)
+    document = JobDocument.of(await run_in_threadpool(_view, job, backend))
+    headers = {"Location": job_href(job.id), "Retry-After": str(POLL_AFTER_S)}
+    return Response(document.body, status_code=202, media_type="application/json", headers=headers)
+
+
+@router.get(
+    "/{job_id}",
+    response_model=JobView,
+    summary="Follow a job",
+    responses={
+        200: {"description": "The job", "headers": {**ETAG_HEADER, **RETRY_AFTER_HEADER}},
+        **NOT_MODIFIED,
+        **problems({404: NotFound, 503: StorageError}),
+    },
+)
+async def get_job(
+    request: Request,
+    job_id: JobIdDep,
+    backend: BackendDep,
+    wait: Annotated[
+        float,
+        Query(
+            ge=0,
+            le=MAX_WAIT_S,
+            description="Hold the answer for up to this many seconds: until the job ends, or, with If-None-Match, "
+            "until anything about it changes.",
+        ),
+    ] = 0.0,
+) -> Response:
+    """A job with its progress. Poll it, or let `wait` tell you at once."""
+    document = await wait_for_job(request, read_job(job_id, backend), is_awaited=_is_news(request), wait_s=wait)
+    headers = {"ETag": document.etag, "Cache-Control": "private, no-cache"}
+    if not document.view.status.is_terminal:
+        headers["Retry-After"] = str(POLL_AFTER_S)
+    if is_not_modified(request, document.etag):
+        return Response(status_code=304, headers=headers)
+    return Response(document.body, media_type="application/json", headers=headers)
+
+
+@router.get("", summary="List jobs", responses=problems({422: InvalidOptions, 503: StorageError}))
+def list_jobs(
+    backend: BackendDep,
+    status: Annotated[JobStatus | None, Query(description="Only jobs in this state")] = None,
+    cursor: Annotated[str | None, Query(pattern=_CURSOR, description="`next_cursor` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+) -> JobListView:
+    """The newest jobs first, page by page."""
+    page = backend.jobs.list(status=status, cursor=cursor, limit=limit)
+    return JobListView(jobs=[JobView.of(job, queue_position=None) for job in page.jobs], next_cursor=page.next_cursor)
+
+
+@router.post(
+    "/{job_id}/cancel", summary="Cancel a job", responses=problems({404: NotFound, 409: Conflict, 503: StorageError})
+)
+def cancel(job_id: JobIdDep, backend: BackendDep) -> JobView:
+    """A queued job is cancelled at once. A running one is `cancelling` until its worker has stopped."""
+    return _view(cancel_job(job_id, jobs=backend.jobs, now=datetime.now(UTC)), backend)
+
+
+@router.head("/{job_id}/outputs/{name}", include_in_schema=False)
+@router.get(
+    "/{job_id}/outputs/{name}",
+    summary="Fetch a result",
+    response_class=Response,
+    responses={
+        200: {"description": "The file", "content": {"application/octet-stream": {}}, "headers": ETAG_HEADER},
+        206: {"description": "The part that Range asks for"},
+        307: {"description": "The file is at this URL, which needs no key and is good for an hour"},
+        **NOT_MODIFIED,
+        **problems({404: NotFound, 409: Conflict, 503: StorageError}),
+        416: {"description": "The range lies outside the file"},
+    },
+)
+async def get_output(request: Request, job_id: JobIdDep, name: str, backend: BackendDep) -> Response:
+    """One file of a finished job, whole or by Range. Where the store can serve it by itself, a redirect to it."""
+    output = await run_in_threadpool(_find_output, job_id, name, backend)
+    # A presigned URL is for GET alone, so HEAD is answered here.
+    if request.method == "GET" and (url := await run_in_threadpool(_presign, output, backend)):
+        return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
+    return await send_output(request, output, store=backend.store)
+
+
+def read_job(job_id: str, backend: Backend) -> Callable[[], JobView]:
+    """A function that reads the job afresh; it blocks."""
+    return lambda: _view(backend.jobs.get(job_id), backend)
+
+
+def _view(job: Job, backend: Backend) -> JobView:
+    position = backend.jobs.queue_position(job) if job.status is JobStatus.QUEUED else 0
+    return JobView.of(job, queue_position=position)
+
+
+def _is_news(request: Request) -> Callable[[JobDocument], bool]:
+    if "if-none-match" in request.headers:
+        return lambda document: not is_not_modified(request, document.etag)
+    return lambda document: document.view.status.is_terminal
+
+
+def _find_output(job_id: str, name: str, backend: Backend) -> OutputFile:
+    job = backend.jobs.get(job_id)
+    if job.status is not JobStatus.SUCCEEDED:
+        raise Conflict(f"The job is {job.status}: it has no outputs{'' if job.status.is_terminal else ' yet'}.")
+    for output in job.outputs:
+        if output.name == name:
+            return output
+    raise NotFound(f"The job has no output {name[:200]!r}.")
+
+
+def _presign(output: OutputFile, backend: Backend) -> str | None:
+    return backend.store.presign_get(
+        output.key, file_name=output.name, media_type=output.media_type, expires_s=PRESIGNED_URL_S
+    )

@@ -1,0 +1,30 @@
+"""Presets, resolved: what a job gets that names one and overrides nothing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from api.deps import SettingsDep
+from api.schemas import PresetListView, PresetView
+from core.model_catalogue import find_model
+from core.options import resolve_options
+from core.presets import DEFAULT_PRESET, PRESETS
+
+router = APIRouter(prefix="/presets", tags=["catalogue"])
+
+
+@router.get("", summary="List presets")
+def list_presets(settings: SettingsDep) -> PresetListView:
+    """Every preset with its model, DSP chain and outputs, and whether this server has what it needs."""
+    models_dir = settings.resolved_models_dir
+    return PresetListView(
+        presets=[
+            PresetView.of(
+                preset,
+                resolve_options(preset.name),
+                is_installed=preset.model is None or find_model(preset.model).is_installed(models_dir),
+                is_default=preset.name == DEFAULT_PRESET,
+            )
+            for preset in PRESETS.values()
+        ]
+    )

@@ -1,0 +1,185 @@
+"""Use cases: take a recording in, make a job of it, cancel it. Collaborators come as arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from core.audio.probe import probe
+from core.errors import InputTooLarge, ModelUnavailable, QueueError, StorageError, UnsupportedMedia
+from core.file_names import safe_file_name
+from core.jobs import Device, InputFile, Job, JobStatus, Lane, Progress
+from core.model_catalogue import find_model
+from core.options import EnhanceOptions, resolve_options
+from core.presets import DEFAULT_PRESET
+from core.queue import JobQueue
+from core.repository import JobRepository
+from core.settings import Settings
+from core.storage import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+
+def job_prefix(job_id: str) -> str:
+    """Every object of a job, input and outputs, has a key below this one."""
+    return f"jobs/{job_id}/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRequest:
+    """What a client asks for, beside the recording itself."""
+
+    preset: str = DEFAULT_PRESET
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Sequence[Mapping[str, Any]] | None = None  # None: as the preset says
+    lane: Lane = Lane.INTERACTIVE
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # the client's own, returned untouched
+
+
+class InputUpload:
+    """A recording on its way into the object store: counted and hashed as it passes, never held.
+
+    Use as a context manager, `write` in order, then `finish`. Leaving without `finish` removes every trace. `name` is
+    the user's name for the file, of any content; it never becomes part of a key. One more byte than `max_bytes` raises
+    InputTooLarge at once, so that the rest need not be read.
+    """
+
+    def __init__(self, store: ObjectStore, *, job_id: str, name: str, media_type: str, max_bytes: int) -> None:
+        self.job_id = job_id
+        self._key = f"{job_prefix(job_id)}input"
+        self._name = safe_file_name(name)
+        self._media_type = media_type
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._sha256 = hashlib.sha256()
+        self._writer = store.open_writer(self._key, media_type=media_type)
+
+    def write(self, data: bytes) -> None:
+        """Pass the next bytes on; InputTooLarge past the limit, StorageError when the store does not take them."""
+        self._bytes += len(data)
+        if self._bytes > self._max_bytes:
+            raise InputTooLarge(f"The file is larger than the limit of {self._max_bytes} bytes.")
+        self._sha256.update(data)
+        self._writer.write(data)
+
+    def finish(self) -> InputFile:
+        """Make the object visible, whole; UnsupportedMedia when nothing was written."""
+        if not self._bytes:
+            raise UnsupportedMedia(f"The file {self._name!r} is empty (0 bytes).")
+        self._writer.commit()
+        return InputFile(
+            name=self._name,
+            key=self._key,
+            bytes=self._bytes,
+            sha256=self._sha256.hexdigest(),
+            media_type=self._media_type,
+        )
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+
+def check_request(request: JobRequest, *, settings: Settings) -> EnhanceOptions:
+    """The resolved options; UnknownPreset, InvalidOptions or ModelUnavailable when the job could not run."""
+    options = resolve_options(request.preset, request.overrides, request.outputs)
+    if options.model is not None and not find_model(options.model).is_installed(settings.resolved_models_dir):
+        raise ModelUnavailable(
+            f"Preset {options.preset!r} needs the model {options.model!r}, which is not installed. "
+            f"The operator installs it with `limpid models pull {options.model}`."
+        )
+    return options
+
+
+def submit_job(
+    stored: InputFile,
+    request: JobRequest,
+    *,
+    job_id: str,
+    store: ObjectStore,
+    jobs: JobRepository,
+    queue: JobQueue,
+    settings: Settings,
+    now: datetime,
+) -> Job:
+    """Make a job of the stored recording and tell the workers; returns it as queued.
+
+    Whatever is wrong (UnsupportedMedia, InvalidAudio, InputTooLarge, UnknownPreset, InvalidOptions, ModelUnavailable,
+    StorageError) is raised, and the recording removed. A broker that does not answer is no error: the job is in the
+    database, and the sweeper sends its message later.
+    """
+    with ExitStack() as undo:
+        undo.callback(_discard, store, job_id)
+        options = check_request(request, settings=settings)
+        job = Job(
+            id=job_id,
+            status=JobStatus.QUEUED,
+            lane=request.lane,
+            device=Device(settings.device),
+            preset=options.preset,
+            preset_version=options.preset_version,
+            options=options.model_dump(mode="json"),
+            input=_probe_input(stored, store=store, settings=settings),
+            progress=Progress(),
+            metadata=request.metadata,
+            created_at=now,
+        )
+        job = replace(job, progress=Progress(duration_s=job.input.duration_s))
+        jobs.add(job)
+        undo.pop_all()
+    logger.info("job_submitted", extra={"job_id": job.id, "preset": job.preset, "input_bytes": job.input.bytes})
+    _send(job, jobs=jobs, queue=queue, now=now)
+    return job
+
+
+def cancel_job(job_id: str, *, jobs: JobRepository, now: datetime) -> Job:
+    """Ask a job to stop: a queued one is cancelled at once, a running one is `cancelling` until its worker confirms.
+
+    NotFound when there is no such job, Conflict when it has ended.
+    """
+    job = jobs.request_cancel(job_id, now=now)
+    logger.info("job_cancel_requested", extra={"job_id": job.id, "status": job.status})
+    return job
+
+
+def _probe_input(stored: InputFile, *, store: ObjectStore, settings: Settings) -> InputFile:
+    with store.open_reader(stored.key) as source:
+        found = probe(source, name=stored.name)
+    if found.duration_s is not None and found.duration_s > settings.max_duration_s:
+        raise InputTooLarge(
+            f"The recording lasts {found.duration_s:.1f} s; the limit is {settings.max_duration_s:.1f} s."
+        )
+    return replace(
+        stored,
+        media_type=found.media_type,
+        duration_s=found.duration_s,
+        sample_rate=found.sample_rate,
+        channels=found.channels,
+    )
+
+
+def _send(job: Job, *, jobs: JobRepository, queue: JobQueue, now: datetime) -> None:
+    try:
+        queue.send_job(job.id, device=job.device, lane=job.lane)
+        jobs.mark_sent(job.id, now=now)
+    except (QueueError, StorageError) as error:
+        logger.warning("job_not_sent", extra={"job_id": job.id, "reason": error.detail})
+
+
+def _discard(store: ObjectStore, job_id: str) -> None:
+    """Remove what a refused job stored. A store that fails now must not hide why the job was refused."""
+    try:
+        store.delete_prefix(job_prefix(job_id))
+    except StorageError as error:
+        logger.warning("input_not_removed", extra={"job_id": job_id, "reason": error.detail})
