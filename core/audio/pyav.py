@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, BinaryIO, cast
 
 import av
@@ -28,6 +29,7 @@ DEMUXERS = (
 _CONTAINER_NAMES = {"mov": "mp4", "amrnb": "amr", "amrwb": "amr"}
 _FRAME_SUBTYPES = {"u8": "PCM_U8", "s16": "PCM_16", "s32": "PCM_24", "s64": "PCM_32", "flt": "FLOAT", "dbl": "DOUBLE"}
 _MAX_SILENT_PACKETS = 10_000  # before the first frame; a file that is damaged from its start must not be read through
+MAX_PLANES = 8
 NO_SOUND_TRACK = "holds no sound track"
 # A stated duration is rounded to the container's clock and may count the encoder's padding.
 DURATION_TOLERANCE_S = 0.1
@@ -57,6 +59,7 @@ class PyAvDecoder:
             raise InvalidAudio(NO_SOUND_TRACK)
         self._stream = opened.streams.audio[0]
         self._resampler: AudioResampler | None = None
+        self._converted_form: tuple[int, str, str] | None = None
         self._damaged_packets = 0
         self.warning: str | None = None
         self._frames = self._decode()
@@ -71,12 +74,10 @@ class PyAvDecoder:
 
     def pieces(self) -> Iterator[FloatArray]:
         """Yield the samples (C, T) in order; sets `warning` when packets were damaged or the sound ends early."""
-        decoded = self._first_frame.samples
-        yield frame_as_float(self._first_frame)
-        for frame in self._frames:
-            for converted in self._unify(frame):
-                decoded += converted.samples
-                yield frame_as_float(converted)
+        decoded = 0
+        for frame in self._uniform_frames():
+            decoded += frame.samples
+            yield frame_as_float(frame)
         decoded_s, declared_s = decoded / self.sample_rate, self._declared_s() or 0.0
         if self._has_exact_duration and decoded_s < declared_s - DURATION_TOLERANCE_S:
             self.warning = truncation_warning(decoded_s, declared_s)
@@ -106,20 +107,34 @@ class PyAvDecoder:
                 continue
             yield from (frame for frame in frames if isinstance(frame, AudioFrame) and frame.samples)
 
-    def _unify(self, frame: AudioFrame) -> list[AudioFrame]:
-        """Return `frame` at the rate and layout of the first frame, converted when the stream has changed them."""
-        first = self._first_frame
-        if frame.sample_rate == first.sample_rate and frame.layout.nb_channels == first.layout.nb_channels:
-            return [frame]
+    def _uniform_frames(self) -> Iterator[AudioFrame]:
+        """Yield all frames at the rate and layout of the first one, those of another form converted."""
+        for frame in chain([self._first_frame], self._frames):
+            if not self._is_readable(frame):
+                yield from self._convert(frame)
+                continue
+            yield from self._drain()
+            yield frame
+        yield from self._drain()
+
+    def _is_readable(self, frame: AudioFrame) -> bool:
+        # PyAV reads past its table of planes, and crashes, where a planar frame has as many channels as the table.
+        is_planar = frame.format.is_planar and frame.layout.nb_channels >= MAX_PLANES
+        return not is_planar and frame.sample_rate == self.sample_rate and frame.layout.nb_channels == self.channels
+
+    def _convert(self, frame: AudioFrame) -> list[AudioFrame]:
+        form = (frame.sample_rate, frame.layout.name, frame.format.name)
+        drained = [] if form == self._converted_form else self._drain()
+        if self._resampler is None:
+            self._resampler = AudioResampler(format="flt", layout=self._first_frame.layout, rate=self.sample_rate)
+            self._converted_form = form
         frame.pts = None
-        try:
-            if self._resampler is None:
-                self._resampler = AudioResampler(format="fltp", layout=first.layout, rate=first.sample_rate)
-            return self._resampler.resample(frame)
-        except ValueError:
-            # The resampler is bound to the format it saw first; a second change needs a new one.
-            self._resampler = AudioResampler(format="fltp", layout=first.layout, rate=first.sample_rate)
-            return self._resampler.resample(frame)
+        return drained + self._resampler.resample(frame)
+
+    def _drain(self) -> list[AudioFrame]:
+        """Return what the converter still holds, and drop it: it is bound to one form."""
+        resampler, self._resampler = self._resampler, None
+        return [] if resampler is None else resampler.resample(None)
 
     def _declared_s(self) -> float | None:
         if self._stream.duration is not None and self._stream.time_base is not None:
