@@ -52,29 +52,31 @@ def api(
     """Run the REST API until SIGTERM or Ctrl-C."""
     from api.main import run_api
 
-    _follow_supervisor(supervisor_fd)
-    run_api(_load_settings(data_dir), host, port)
+    run_api(_start(data_dir, supervisor_fd), host, port)
 
 
 def worker(
     *,
-    queues: Annotated[str | None, typer.Option(help="Comma-separated queues; default: this device's and `io`.")] = None,
+    queues: Annotated[
+        str | None, typer.Option(help="Comma-separated queues; default: all but the other device's.")
+    ] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Jobs at a time; default: one per core.")] = None,
     data_dir: DataDir = None,
     supervisor_fd: SupervisorFd = None,
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C; a job that runs then goes back to the queue."""
     from core.jobs import Device, Lane
-    from core.queue import ALL_QUEUES, IO_QUEUE, job_queue_name
+    from core.queue import ALL_QUEUES, IO_QUEUE, MAINTENANCE_QUEUE, job_queue_name
     from worker.app import run_worker
 
-    settings = _load_settings(data_dir)
+    settings = _start(data_dir, supervisor_fd)
     device = Device(settings.device)
-    names = queues.split(",") if queues else [*(job_queue_name(device, lane) for lane in Lane), IO_QUEUE]
+    names = (
+        queues.split(",") if queues else [*(job_queue_name(device, lane) for lane in Lane), IO_QUEUE, MAINTENANCE_QUEUE]
+    )
     unknown = sorted(set(names) - set(ALL_QUEUES))
     if unknown:
         raise typer.BadParameter(f"unknown queue {', '.join(unknown)}; queues: {', '.join(ALL_QUEUES)}")
-    _follow_supervisor(supervisor_fd)
     run_worker(settings, names, concurrency or available_cores())
 
 
@@ -82,8 +84,7 @@ def scheduler(*, data_dir: DataDir = None, supervisor_fd: SupervisorFd = None) -
     """Run the clock of the periodic tasks. One is enough; a second one does no harm."""
     from worker.app import run_scheduler
 
-    _follow_supervisor(supervisor_fd)
-    run_scheduler(_load_settings(data_dir))
+    run_scheduler(_start(data_dir, supervisor_fd))
 
 
 def available_cores() -> int:
@@ -97,8 +98,13 @@ def _load_settings(data_dir: Path | None) -> Settings:
     return Settings() if data_dir is None else Settings(data_dir=data_dir)
 
 
-def _follow_supervisor(fd: int | None) -> None:
-    if fd is not None:
-        from cli.liveness import stop_with_supervisor
+def _start(data_dir: Path | None, supervisor_fd: int | None) -> Settings:
+    """What every long-running process does first."""
+    from cli.liveness import stop_with_supervisor
+    from cli.logs import configure_logging
 
-        stop_with_supervisor(fd)
+    settings = _load_settings(data_dir)
+    configure_logging(settings.log_level)
+    if supervisor_fd is not None:
+        stop_with_supervisor(supervisor_fd)
+    return settings
