@@ -1,0 +1,22 @@
+"""The level that a network was trained at: how far a recording is from it, and the checks its adapters share."""
+
+from __future__ import annotations
+
+from core.enhancement.protocol import EnhancerInfo, FloatArray, SignalStatistics
+
+
+def gain_to_reference(statistics: SignalStatistics, level_db: float | None) -> float:
+    """Return the gain that brings the whole recording to an RMS level of `level_db` dBFS.
+
+    1 when the network takes any level (None) or the recording is silent. Being of the whole recording, the gain is the
+    same in every segment.
+    """
+    if level_db is None or statistics.std <= 0:
+        return 1.0
+    return float(10 ** (level_db / 20) / statistics.std)
+
+
+def check_mono_input(wav: FloatArray, sample_rate: int, info: EnhancerInfo) -> None:
+    """Raise ValueError unless `wav` is (1, T) at the engine's rate."""
+    if wav.ndim != 2 or wav.shape[0] != 1 or sample_rate != info.sample_rate:
+        raise ValueError(f"{info.name} takes (1, T) at {info.sample_rate} Hz, got {wav.shape} at {sample_rate} Hz")

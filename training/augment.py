@@ -1,0 +1,50 @@
+"""Changes to speech and mixtures: rooms, spectral tilt, band limits, clipping. (T,) float32 in, the same length out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, oaconvolve, sosfilt
+
+FloatArray = NDArray[np.float32]
+
+DIRECT_SOUND_MS = 2.0  # around the peak of an impulse response
+
+
+def reverberate(
+    dry: FloatArray, impulse_response: FloatArray, *, sample_rate: int, early_ms: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return `dry` in the room, and the same with the direct sound and reflections up to `early_ms` only.
+
+    What precedes the strongest tap is cut off, so that neither result is delayed; the strongest tap becomes 1.
+    """
+    peak = int(np.argmax(np.abs(impulse_response)))
+    taps = impulse_response[peak:] / np.float32(impulse_response[peak])
+    early = taps.copy()
+    edge = int(early_ms * 1e-3 * sample_rate)
+    fade = int(DIRECT_SOUND_MS * 1e-3 * sample_rate)
+    slope = np.linspace(1, 0, fade, dtype=np.float32)[: max(0, len(early) - edge)]
+    early[edge : edge + len(slope)] *= slope
+    early[edge + fade :] = 0
+    wet = oaconvolve(dry, taps)[: len(dry)]
+    target = oaconvolve(dry, early)[: len(dry)]
+    return wet.astype(np.float32), target.astype(np.float32)
+
+
+def high_shelf(wav: FloatArray, *, gain_db: float, sample_rate: int, corner_hz: float = 2000.0) -> FloatArray:
+    """Return `wav` with what lies above `corner_hz` raised or lowered by `gain_db`: a first-order shelf."""
+    high = sosfilt(butter(1, corner_hz, "highpass", fs=sample_rate, output="sos"), wav)
+    return np.asarray(wav + (10 ** (gain_db / 20) - 1) * high, dtype=np.float32)
+
+
+def band_limit(wav: FloatArray, *, low_hz: float, high_hz: float, sample_rate: int) -> FloatArray:
+    """Return `wav` through a 4th-order Butterworth band-pass, as a telephone or an old microphone passes it."""
+    return np.asarray(
+        sosfilt(butter(2, (low_hz, high_hz), "bandpass", fs=sample_rate, output="sos"), wav), dtype=np.float32
+    )
+
+
+def hard_clip(wav: FloatArray, *, share: float) -> FloatArray:
+    """Return `wav` cut off at the level that the `share` (0..1) of its loudest samples exceeds."""
+    threshold = np.float32(np.quantile(np.abs(wav), 1.0 - share))
+    return np.clip(wav, -threshold, threshold)

@@ -1,0 +1,196 @@
+"""The training loop: batch, forward, backward, clip, step, average, validate, save; it resumes exactly."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.models.checkpoints import write_atomically
+from training.averaging import MovingAverage
+from training.losses.combined import Loss
+from training.mixing import Example, Mixer
+from training.recipe import LoopSection, OptimiserSection
+from training.schedule import learning_rate_factor
+from training.validation import ValidationReport, validate
+
+logger = logging.getLogger(__name__)
+
+STATE_FILE = "state.pt"
+
+
+@dataclass
+class History:
+    """What a run has shown so far: one row per logged step, one per validation."""
+
+    steps: list[dict[str, float]] = field(default_factory=list)
+    validations: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """One run: `run` trains to the end, to early stopping or to the time limit; its state can be saved and restored.
+
+    `on_best` receives the averaged network whenever a validation beats all before it.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mixer: Mixer,
+        *,
+        loss: Loss,
+        loop: LoopSection,
+        optimiser: OptimiserSection,
+        examples: Sequence[Example],
+        run_dir: Path,
+        on_best: Callable[[nn.Module, ValidationReport, int], None],
+    ) -> None:
+        self.network = network
+        self.history = History()
+        self.step = 0
+        self._mixer = mixer
+        self._loss = loss
+        self._loop = loop
+        self._optimiser_config = optimiser
+        self._examples = examples
+        self._run_dir = run_dir
+        self._on_best = on_best
+        self._best_score = -math.inf
+        self._validations_since_best = 0
+        freeze(network, loop.freeze)
+        self._average = MovingAverage(network, decay=loop.ema_decay)
+        self._optimiser = torch.optim.AdamW(
+            [parameter for parameter in network.parameters() if parameter.requires_grad],
+            lr=optimiser.learning_rate,
+            weight_decay=optimiser.weight_decay,
+            betas=optimiser.betas,
+        )
+
+    @property
+    def averaged_network(self) -> nn.Module:
+        """The network that is validated and kept: the moving average of the trained one."""
+        return self._average.average
+
+    def run(self) -> History:
+        """Train until done; state is saved after every validation and at the end."""
+        started = time.monotonic()
+        limit_s = math.inf if self._loop.max_minutes is None else 60 * self._loop.max_minutes
+        self.network.train()
+        while self.step < self._loop.steps and not self._is_exhausted:
+            loss, gradient_norm = self.train_step()
+            if self.step % self._loop.log_every == 0:
+                self._log(loss, gradient_norm, elapsed_s=time.monotonic() - started)
+            if self.step % self._loop.validate_every == 0 or self.step == self._loop.steps:
+                self.validate()
+                self.save_state()
+            if time.monotonic() - started > limit_s:
+                logger.info("time limit reached", extra={"step": self.step})
+                break
+        self.save_state()
+        return self.history
+
+    @property
+    def _is_exhausted(self) -> bool:
+        patience = self._loop.patience
+        return patience is not None and self._validations_since_best >= patience
+
+    def train_step(self) -> tuple[float, float]:
+        """Do one optimiser step on the next batch; return its loss and the gradient norm before clipping."""
+        noisy, clean = self._mixer.batch(self.step, self._loop.batch_size)
+        factor = learning_rate_factor(self.step, total_steps=self._loop.steps, config=self._optimiser_config)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._optimiser_config.learning_rate * factor
+        loss = self._forward(noisy, clean)
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(f"The loss is {loss.item()} at step {self.step}; lower the learning rate")
+        self._optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        limit = self._optimiser_config.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), math.inf if limit is None else limit)
+        self._optimiser.step()
+        self.step += 1
+        self._average.update(self.network, steps_done=self.step)
+        return loss.item(), float(norm)
+
+    def _forward(self, noisy: Tensor, clean: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._loop.precision == "bfloat16"):
+            estimate = self.network(noisy)
+        return self._loss(estimate.float(), clean)
+
+    def validate(self) -> ValidationReport:
+        """Judge the averaged network; keep it when it is the best so far."""
+        report = validate(self.averaged_network, self._examples, self._loss)
+        score = -report.loss if self._loop.select_by == "loss" else getattr(report, self._loop.select_by)
+        is_best = score > self._best_score
+        self.history.validations.append({"step": float(self.step), **report.as_dict(), "is_best": float(is_best)})
+        logger.info(
+            "validated step %d: loss %.4f PESQ %.3f SI-SDR %.2f (%+.2f) dB level %+.2f dB clean residual %.1f dB%s",
+            self.step, report.loss, report.pesq, report.si_sdr_db, report.si_sdr_gain_db, report.level_change_db,
+            report.clean_residual_db, " (best)" if is_best else "",
+        )  # fmt: skip
+        for warning in report.warnings:
+            logger.warning("guard: %s", warning, extra={"step": self.step})
+        self._validations_since_best = 0 if is_best else self._validations_since_best + 1
+        if is_best:
+            self._best_score = score
+            self._on_best(self.averaged_network, report, self.step)
+        return report
+
+    def _log(self, loss: float, gradient_norm: float, *, elapsed_s: float) -> None:
+        rate = self._optimiser.param_groups[0]["lr"]
+        row = {"step": float(self.step), "loss": loss, "gradient_norm": gradient_norm, "learning_rate": rate}
+        self.history.steps.append(row | {"elapsed_s": elapsed_s})
+        logger.info(
+            "step %d/%d loss %.4f gradient %.2f rate %.2e", self.step, self._loop.steps, loss, gradient_norm, rate
+        )
+
+    def save_state(self) -> None:
+        """Write everything that the next step depends on, by rename."""
+        buffer = io.BytesIO()
+        torch.save(self._state(), buffer)
+        write_atomically(self._run_dir / STATE_FILE, buffer.getvalue())
+
+    def load_state(self) -> bool:
+        """Restore what `save_state` wrote; False when there is nothing to restore."""
+        path = self._run_dir / STATE_FILE
+        if not path.is_file():
+            return False
+        state = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.averaged_network.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["torch_rng"])
+        self.step = state["step"]
+        self._best_score = state["best_score"]
+        self._validations_since_best = state["validations_since_best"]
+        self.history = History(steps=state["step_rows"], validations=state["validation_rows"])
+        return True
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "average": self.averaged_network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+            "step": self.step,
+            "best_score": self._best_score,
+            "validations_since_best": self._validations_since_best,
+            "step_rows": self.history.steps,
+            "validation_rows": self.history.validations,
+        }
+
+
+def freeze(network: nn.Module, patterns: Sequence[str]) -> None:
+    """Take the parameters whose names match a shell pattern out of training."""
+    for name, parameter in network.named_parameters():
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+            parameter.requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Losses of a waveform estimate, one formula a module, and their weighted sum."""

@@ -1,0 +1,164 @@
+"""Mixtures on the fly: example number `index` of a seed is always the same, so a run resumes without any state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training import augment, noises
+from training.datasets import AudioPool, FloatArray, Kind
+from training.recipe import MixSection
+
+SILENT_POWER = 1e-8  # -80 dBFS: a crop below this holds no speech
+CROP_ATTEMPTS = 4
+BABBLE_SPEAKERS = (3, 7)
+LAYER_LEVEL_DB = 10.0  # further noises lie up to this far below the first
+TELEPHONE_LOW_HZ = (100.0, 400.0)
+TELEPHONE_HIGH_HZ = (3000.0, 4500.0)
+CLIPPED_SHARE = (0.002, 0.08)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One mixture and its target, (T,) float32 each; `noisy - clean` is what is to be removed."""
+
+    noisy: FloatArray
+    clean: FloatArray
+    snr_db: float  # speech to noise as drawn; before clipping
+
+
+def mix_at_snr(speech: FloatArray, noise: FloatArray, snr_db: float) -> FloatArray:
+    """Return `noise` scaled to lie `snr_db` below `speech`; powers are mean squares over the clip.
+
+    Silent noise stays silent; silent speech leaves the noise as it is.
+    """
+    speech_power = float(np.mean(np.square(speech, dtype=np.float64)))
+    noise_power = float(np.mean(np.square(noise, dtype=np.float64)))
+    if speech_power == 0 or noise_power == 0:
+        return noise
+    return np.asarray(noise * np.sqrt(speech_power / (noise_power * 10 ** (snr_db / 10))), dtype=np.float32)
+
+
+class Mixer:
+    """Draws mixtures from pools of clips. Stateless but for the pools: everything follows from seed and index."""
+
+    def __init__(self, pools: Mapping[Kind, AudioPool], config: MixSection, *, sample_rate: int, seed: int) -> None:
+        self._pools = pools
+        self._config = config
+        self._sample_rate = sample_rate
+        self._seed = seed
+        kinds = {kind: weight for kind, weight in config.noises.items() if weight > 0}
+        self._noise_kinds = tuple(kinds)
+        weights = np.array(list(kinds.values()))
+        self._noise_weights = weights / weights.sum()
+        # The square root keeps a few long clips from crowding out the many short ones.
+        self._clip_weights = {
+            kind: np.sqrt(pool.durations) / np.sqrt(pool.durations).sum() for kind, pool in pools.items()
+        }
+
+    def batch(self, step: int, batch_size: int) -> tuple[Tensor, Tensor]:
+        """Return noisy and clean (B, T) of optimiser step `step`."""
+        examples = [self.example(step * batch_size + offset) for offset in range(batch_size)]
+        noisy = torch.from_numpy(np.stack([example.noisy for example in examples]))
+        return noisy, torch.from_numpy(np.stack([example.clean for example in examples]))
+
+    def example(self, index: int) -> Example:
+        """Return mixture number `index`."""
+        config = self._config
+        rng = np.random.default_rng([self._seed, index])
+        speech = self._speech(rng)
+        clean = speech
+        if rng.random() < config.reverb:
+            room = self._pools["rir"].read(int(rng.integers(len(self._pools["rir"]))))
+            speech, clean = augment.reverberate(speech, room, sample_rate=self._sample_rate, early_ms=config.early_ms)
+        snr_db = self._draw_snr_db(rng)
+        noise = mix_at_snr(speech, self._noise(rng), snr_db)
+        noisy = speech + noise
+        if rng.random() < config.band_limit:
+            band = {"low_hz": rng.uniform(*TELEPHONE_LOW_HZ), "high_hz": rng.uniform(*TELEPHONE_HIGH_HZ)}
+            noisy = augment.band_limit(noisy, **band, sample_rate=self._sample_rate)
+            clean = augment.band_limit(clean, **band, sample_rate=self._sample_rate)
+        if rng.random() < config.clipping:
+            noisy = augment.hard_clip(noisy, share=rng.uniform(*CLIPPED_SHARE))
+        gain = self._draw_gain(rng, noisy)
+        return Example(noisy=noisy * gain, clean=clean * gain, snr_db=snr_db)
+
+    def _draw_snr_db(self, rng: np.random.Generator) -> float:
+        config = self._config
+        if rng.random() < config.near_clean:
+            return float(rng.uniform(*config.near_clean_snr_db))
+        if config.snr_choices_db:
+            return float(rng.choice(config.snr_choices_db))
+        return float(rng.uniform(*config.snr_db))
+
+    def _draw_gain(self, rng: np.random.Generator, noisy: FloatArray) -> np.float32:
+        """Return the gain, of either polarity, to a random RMS level; lowered where the peak would exceed 1."""
+        level_db = rng.uniform(*self._config.level_db)
+        rms = float(np.sqrt(np.mean(np.square(noisy, dtype=np.float64))))
+        peak = float(np.abs(noisy).max())
+        if rms == 0:
+            return np.float32(1)
+        gain = min(10 ** (level_db / 20) / rms, 1.0 / peak)
+        return np.float32(gain if rng.random() < 0.5 else -gain)
+
+    def _speech(self, rng: np.random.Generator) -> FloatArray:
+        speech = self._crop("speech", rng)
+        for _ in range(CROP_ATTEMPTS - 1):
+            if np.mean(np.square(speech)) > SILENT_POWER:
+                break
+            speech = self._crop("speech", rng)
+        if self._config.high_shelf_db:
+            gain_db = rng.uniform(-self._config.high_shelf_db, self._config.high_shelf_db)
+            speech = augment.high_shelf(speech, gain_db=gain_db, sample_rate=self._sample_rate)
+        return speech
+
+    def _crop(self, kind: Kind, rng: np.random.Generator) -> FloatArray:
+        """Return a random crop of a random clip; a shorter speech clip lies in silence, any other is repeated."""
+        length = self._config.segment_samples
+        pool = self._pools[kind]
+        index = int(rng.choice(len(pool), p=self._clip_weights[kind]))
+        duration = int(pool.durations[index])
+        if duration >= length:
+            return pool.read(index, start=int(rng.integers(duration - length + 1)), length=length)
+        clip = pool.read(index)
+        if kind == "speech":
+            before = int(rng.integers(length - duration + 1))
+            return np.pad(clip, (before, length - duration - before))
+        return np.roll(np.resize(clip, length), int(rng.integers(length)))
+
+    def _noise(self, rng: np.random.Generator) -> FloatArray:
+        total = np.zeros(self._config.segment_samples, dtype=np.float32)
+        for layer in range(int(rng.integers(1, self._config.layers + 1))):
+            noise = self._one_noise(rng)
+            power = float(np.mean(np.square(noise, dtype=np.float64)))
+            if power > 0:
+                below_db = rng.uniform(0, LAYER_LEVEL_DB) if layer else 0.0
+                total += noise * np.float32(10 ** (-below_db / 20) / np.sqrt(power))
+        return total
+
+    def _one_noise(self, rng: np.random.Generator) -> FloatArray:
+        samples = self._config.segment_samples
+        kind = str(rng.choice(self._noise_kinds, p=self._noise_weights))
+        if kind == "babble":
+            return self._babble(rng)
+        if kind == "music":
+            return self._crop("music", rng)
+        if kind == "shaped":
+            return noises.shaped_noise(samples, rng, sample_rate=self._sample_rate)
+        if kind == "record":
+            return noises.record_noise(samples, rng, sample_rate=self._sample_rate)
+        return self._crop("noise", rng)
+
+    def _babble(self, rng: np.random.Generator) -> FloatArray:
+        """Return several voices at once, in a room where there are impulse responses."""
+        voices = [self._crop("speech", rng) for _ in range(int(rng.integers(*BABBLE_SPEAKERS)))]
+        babble: FloatArray = np.stack(voices).sum(axis=0)
+        if "rir" not in self._pools:
+            return babble
+        room = self._pools["rir"].read(int(rng.integers(len(self._pools["rir"]))))
+        wet, _ = augment.reverberate(babble, room, sample_rate=self._sample_rate, early_ms=self._config.early_ms)
+        return wet

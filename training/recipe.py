@@ -1,0 +1,143 @@
+"""Recipes: a small YAML file says what is trained, on which mixtures, with which losses and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import InvalidOptions
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[float, float]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are errors, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SystemSection(Section):
+    """What is trained, and what its weights may be called and used for."""
+
+    name: str
+    architecture: str
+    arguments: dict[str, Any] = {}
+    licence: str = "Apache-2.0"
+    reference_level_db: float | None = None  # dBFS RMS to which inputs are scaled at inference
+
+
+class DataSection(Section):
+    """Where the clips come from and how they are split, by source clip or speaker."""
+
+    root: Path | None = None
+    cache: Path | None = None  # decoded clips; None: inside the run's folder
+    validation_fraction: Probability = 0.1
+    test_fraction: Probability = 0.1
+
+
+class MixSection(Section):
+    """How one example is mixed. Weights of `noises` need not sum to 1; a kind that is absent never occurs."""
+
+    segment_samples: Annotated[int, Field(ge=256)]
+    snr_db: Range = (-5.0, 20.0)
+    snr_choices_db: tuple[float, ...] = ()  # when given, these instead of the range
+    near_clean: Probability = 0.0  # share of examples at `near_clean_snr_db`
+    near_clean_snr_db: Range = (25.0, 45.0)
+    noises: dict[Literal["recorded", "shaped", "babble", "music", "record"], float] = {"recorded": 1.0}
+    layers: Annotated[int, Field(ge=1, le=4)] = 1  # at most so many noises at once
+    reverb: Probability = 0.0
+    early_ms: float = 50.0  # reflections later than this are to be removed
+    high_shelf_db: float = 0.0  # speech above 2 kHz is raised or lowered by up to this
+    band_limit: Probability = 0.0
+    clipping: Probability = 0.0
+    level_db: Range = (-36.0, -16.0)  # RMS of the mixture in dBFS
+
+
+class OptimiserSection(Section):
+    """AdamW and its schedule, in optimiser steps."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["constant", "cosine", "step", "hold-decay"] = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    step_every: Annotated[int, Field(ge=1)] = 1000  # schedule "step"
+    step_gamma: float = 0.5
+    decay_fraction: Probability = 0.3  # schedule "hold-decay": the share of all steps that decays to 0
+    clip_norm: float | None = 5.0
+
+
+class LoopSection(Section):
+    """Length, validation and stopping of a run."""
+
+    steps: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    seed: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0: no averaging
+    validate_every: Annotated[int, Field(ge=1)] = 250
+    log_every: Annotated[int, Field(ge=1)] = 25
+    patience: Annotated[int, Field(ge=1)] | None = None  # validations without a better score
+    select_by: Literal["loss", "pesq", "si_sdr_db"] = "pesq"
+    max_minutes: float | None = None  # stop in good order after this; resume goes on
+    freeze: tuple[str, ...] = ()  # shell patterns of parameter names that are not trained
+
+
+class ValidationSection(Section):
+    """The fixed mixtures that the run is judged by."""
+
+    examples: Annotated[int, Field(ge=1)] = 24
+    segment_s: Annotated[float, Field(gt=0)] = 4.0
+
+
+class Recipe(Section):
+    """Everything that a training run needs besides the audio."""
+
+    description: str
+    system: SystemSection
+    data: DataSection = DataSection()
+    mix: MixSection
+    losses: dict[str, float]  # weight by name, see training.losses
+    optimiser: OptimiserSection = OptimiserSection()
+    loop: LoopSection
+    validation: ValidationSection = ValidationSection()
+
+
+def list_recipes() -> list[str]:
+    """Return the names of the recipes that come with Limpid."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Return the recipe of this name or file, with `key=value` overrides (dotted keys, YAML values) applied."""
+    path = Path(name_or_path) if name_or_path.endswith((".yaml", ".yml")) else RECIPES / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise InvalidOptions(f"There is no recipe {name_or_path!r}; known are {', '.join(list_recipes())}")
+    record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for override in overrides:
+        _apply_override(record, override)
+    try:
+        return Recipe.model_validate(record)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise InvalidOptions(f"The recipe {name_or_path!r} is not valid: {faults}") from error
+
+
+def _apply_override(record: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise InvalidOptions(f"An override has the form key=value, got {override!r}")
+    *parents, last = key.split(".")
+    node = record
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise InvalidOptions(f"{key!r} does not name a setting: {parent!r} has no parts")
+    node[last] = yaml.safe_load(value)

@@ -1,0 +1,146 @@
+"""A training run from recipe to kept checkpoint: data, loop, test on unseen clips, curves and pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+from torch import nn
+
+from core.errors import InvalidOptions
+from core.models.checkpoints import CheckpointCard, load_checkpoint, save_checkpoint
+from training.architectures import build_network
+from training.datasets import AudioPool, Clip, Kind, Split, list_clips, load_pools, split_of
+from training.loop import History, Trainer
+from training.losses.combined import build_loss
+from training.mixing import Example, Mixer
+from training.plots import save_curves, save_spectrograms
+from training.recipe import DataSection, Recipe
+from training.validation import ValidationReport, validate
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_RATE = 16000
+HELD_OUT_SEEDS: Mapping[Split, int] = {"validation": 1_000_003, "test": 2_000_003}
+PICTURED_EXAMPLES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """Where the best checkpoint lies, and what it reached on test mixtures of clips that the run has not seen."""
+
+    checkpoint: Path
+    test: ValidationReport
+    steps: int
+
+
+def train_recipe(recipe: Recipe, *, run_dir: Path, resume: bool = True, initial: Path | None = None) -> RunResult:
+    """Train `recipe` in `run_dir` and return the result; goes on where the folder's last run stopped if `resume`.
+
+    `initial` is a checkpoint to start from (fine-tuning). The folder receives the resolved recipe, the state, the best
+    checkpoint with its card, history.csv, validations.csv, test.json, curves.png and spectrogram_NN.png.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.loop.seed)
+    pools = _load_split_pools(recipe.data, run_dir)
+    loss = build_loss(recipe.losses)
+    network = build_network(recipe.system.architecture, recipe.system.arguments)
+    if initial is not None:
+        network.load_state_dict(load_checkpoint(initial)[1])
+    checkpoint = run_dir / f"{recipe.system.name}.safetensors"
+    run_id = uuid.uuid4().hex[:12]
+
+    def keep(best: nn.Module, report: ValidationReport, step: int) -> None:
+        figures = {"step": float(step), **{f"validation_{key}": value for key, value in report.as_dict().items()}}
+        save_checkpoint(checkpoint, best.state_dict(), card=_card(recipe, run_id=run_id, metrics=figures))
+
+    trainer = Trainer(
+        network,
+        Mixer(pools["train"], recipe.mix, sample_rate=SAMPLE_RATE, seed=recipe.loop.seed),
+        loss=loss,
+        loop=recipe.loop,
+        optimiser=recipe.optimiser,
+        examples=held_out_examples(pools["validation"], recipe, split="validation"),
+        run_dir=run_dir,
+        on_best=keep,
+    )
+    if resume and trainer.load_state():
+        logger.info("resumed", extra={"step": trainer.step})
+    (run_dir / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+    history = trainer.run()
+    _write_history(run_dir, history)
+    if not checkpoint.is_file():
+        trainer.validate()
+    network.load_state_dict(load_checkpoint(checkpoint)[1])
+    test_examples = held_out_examples(pools["test"], recipe, split="test")
+    test = validate(network, test_examples, loss)
+    (run_dir / "test.json").write_text(json.dumps(test.as_dict(), indent=2) + "\n")
+    _write_pictures(run_dir, network, test_examples)
+    return RunResult(checkpoint=checkpoint, test=test, steps=trainer.step)
+
+
+def held_out_examples(pools: Mapping[Kind, AudioPool], recipe: Recipe, *, split: Split) -> list[Example]:
+    """Return the fixed mixtures of a held-out split: like training's, but longer and with a seed of their own."""
+    mix = recipe.mix.model_copy(update={"segment_samples": int(recipe.validation.segment_s * SAMPLE_RATE)})
+    mixer = Mixer(pools, mix, sample_rate=SAMPLE_RATE, seed=HELD_OUT_SEEDS[split])
+    return [mixer.example(index) for index in range(recipe.validation.examples)]
+
+
+def _load_split_pools(data: DataSection, run_dir: Path) -> dict[Split, dict[Kind, AudioPool]]:
+    if data.root is None or not data.root.is_dir():
+        raise InvalidOptions("The recipe needs a corpus: give data.root=FOLDER with speech and noise")
+    sides: dict[Split, list[Clip]] = {"train": [], "validation": [], "test": []}
+    for clip in list_clips(data.root):
+        side = split_of(clip.unit, validation_fraction=data.validation_fraction, test_fraction=data.test_fraction)
+        sides[side].append(clip)
+    cache = data.cache or run_dir / "clips"
+    pools = {side: load_pools(data.root, clips, sample_rate=SAMPLE_RATE, cache=cache) for side, clips in sides.items()}
+    # Rooms and music are few: a held-out side that got none borrows those of training.
+    for side in HELD_OUT_SEEDS:
+        pools[side] = {**pools["train"], **pools[side]}
+    return pools
+
+
+def _card(recipe: Recipe, *, run_id: str, metrics: Mapping[str, float]) -> CheckpointCard:
+    system = recipe.system
+    return CheckpointCard(
+        name=system.name,
+        architecture=system.architecture,
+        arguments=system.arguments,
+        sample_rate=SAMPLE_RATE,
+        licence=system.licence,
+        run_id=run_id,
+        reference_level_db=system.reference_level_db,
+        metrics=metrics,
+    )
+
+
+def _write_history(run_dir: Path, history: History) -> None:
+    _write_csv(run_dir / "history.csv", history.steps)
+    _write_csv(run_dir / "validations.csv", history.validations)
+    save_curves(run_dir / "curves.png", steps=history.steps, validations=history.validations)
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    if not rows:
+        return
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@torch.no_grad()
+def _write_pictures(run_dir: Path, network: nn.Module, examples: Sequence[Example]) -> None:
+    network.eval()
+    for number, example in enumerate(examples[:PICTURED_EXAMPLES], start=1):
+        enhanced = network(torch.from_numpy(example.noisy).unsqueeze(0))[0].numpy()
+        signals = {"noisy": example.noisy, "enhanced": enhanced, "clean": example.clean}
+        save_spectrograms(run_dir / f"spectrogram_{number:02d}.png", signals, sample_rate=SAMPLE_RATE)

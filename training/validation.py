@@ -1,0 +1,87 @@
+"""Validation on fixed mixtures: the loss, what ears hear, and guards against doing too much or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from training import metrics
+from training.losses.combined import Loss
+from training.mixing import Example
+
+DAMAGE_LIMIT_DB = -10.0  # residual on clean input above this: speech is being removed
+IDLE_LIMIT_DB = 0.3  # SI-SDR gain below this: nothing is being removed
+LEVEL_LIMIT_DB = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationReport:
+    """Means over the fixed mixtures. `clean_residual_db` is what the network takes away from clean speech."""
+
+    loss: float
+    pesq: float
+    si_sdr_db: float
+    si_sdr_gain_db: float
+    level_change_db: float
+    clean_residual_db: float
+    residual_correlation: float  # of the removed part with the clean speech, -1..1
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the figures by name."""
+        return asdict(self)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the guards found: over-denoising, idleness, drift of level."""
+        found = []
+        if self.clean_residual_db > DAMAGE_LIMIT_DB:
+            found.append(f"over-denoises: takes {self.clean_residual_db:.1f} dB of clean speech away")
+        if self.si_sdr_gain_db < IDLE_LIMIT_DB:
+            found.append(f"does next to nothing: SI-SDR {self.si_sdr_gain_db:+.2f} dB")
+        if abs(self.level_change_db) > LEVEL_LIMIT_DB:
+            found.append(f"changes the level of speech by {self.level_change_db:+.1f} dB")
+        return tuple(found)
+
+
+@torch.no_grad()
+def validate(network: nn.Module, examples: Sequence[Example], loss: Loss) -> ValidationReport:
+    """Return the report of `network` (B, T) -> (B, T), in evaluation mode, on `examples`."""
+    was_training = network.training
+    network.eval()
+    rows = [_figures(network, example, loss) for example in examples]
+    network.train(was_training)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return ValidationReport(**{name: _finite_mean(values) for name, values in columns.items()})
+
+
+def _figures(network: nn.Module, example: Example, loss: Loss) -> dict[str, float]:
+    noisy = torch.from_numpy(example.noisy).unsqueeze(0)
+    clean = torch.from_numpy(example.clean).unsqueeze(0)
+    estimate_batch = network(noisy)
+    estimate = estimate_batch[0].numpy()
+    of_clean = network(clean)[0].numpy()
+    before = metrics.si_sdr_db(example.noisy, example.clean)
+    after = metrics.si_sdr_db(estimate, example.clean)
+    return {
+        "loss": float(loss(estimate_batch, clean)),
+        "pesq": metrics.pesq_wideband(estimate, example.clean),
+        "si_sdr_db": after,
+        "si_sdr_gain_db": after - before,
+        "level_change_db": metrics.level_change_db(estimate, example.clean),
+        "clean_residual_db": metrics.residual_ratio_db(of_clean, example.clean),
+        "residual_correlation": _correlation(example.noisy - estimate, example.clean),
+    }
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    norms = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(np.dot(first, second)) / norms if norms > 0 else float("nan")
+
+
+def _finite_mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if np.isfinite(value)]
+    return float(np.mean(finite)) if finite else float("nan")
