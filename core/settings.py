@@ -38,6 +38,7 @@ class Settings(BaseSettings):
 
     lease_s: float = Field(default=60.0, gt=0)  # a run whose heartbeat is older than this may be taken over
     max_attempts: int = Field(default=3, ge=1, le=20)
+    resend_after_s: float = Field(default=30.0, gt=0)  # a job still queued then is sent again; doubles each time
     sweep_interval_s: float = Field(default=10.0, gt=0)
     progress_interval_s: float = Field(default=1.0, gt=0)  # progress is written at most this often
 
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     max_duration_s: float = Field(default=24 * 3600.0, gt=0)
     retention_s: float = Field(default=7 * 86400.0, gt=0)  # outputs are promised for this long after the end
 
+    model_cache_size: int = Field(default=2, ge=1)  # engines that one worker process keeps loaded
     device: Literal["cpu", "gpu"] = "cpu"  # the queue that new jobs go to
     torch_num_threads: int = Field(default=1, ge=1)  # one thread per process, one process per core is the fastest
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -230,6 +230,8 @@ class FakeJobRepository:
         expires_at: datetime,
     ) -> None:
         with self._lock:
+            if self._has_ended_so(job_id, lease_token, JobStatus.SUCCEEDED):
+                return
             row = self._running(job_id, lease_token)
             row.job = replace(
                 _ended(row.job, JobStatus.SUCCEEDED, now),
@@ -242,11 +244,15 @@ class FakeJobRepository:
 
     def fail(self, job_id: str, *, lease_token: str, error: Problem, now: datetime) -> None:
         with self._lock:
+            if self._has_ended_so(job_id, lease_token, JobStatus.FAILED):
+                return
             row = self._running(job_id, lease_token)
             row.job = replace(_ended(row.job, JobStatus.FAILED, now), error=error)
 
     def confirm_cancelled(self, job_id: str, *, lease_token: str, now: datetime) -> None:
         with self._lock:
+            if self._has_ended_so(job_id, lease_token, JobStatus.CANCELLED):
+                return
             row = self._held(job_id, lease_token)
             if row.job.status is not JobStatus.CANCELLING:
                 raise Conflict("The job was not asked to stop.")
@@ -298,6 +304,12 @@ class FakeJobRepository:
             raise JobCancelled("The job was cancelled.")
         return row
 
+    def _has_ended_so(self, job_id: str, lease_token: str, status: JobStatus) -> bool:
+        """True when an earlier call of the same run, whose answer was lost, has ended the job like this."""
+        self.check()
+        row = self._rows.get(job_id)
+        return row is not None and (row.job.status, row.job.lease_token) == (status, lease_token)
+
     def _is_out_of_attempts(self, row: _Row) -> bool:
         return is_out_of_attempts(
             attempt=row.job.attempt, uncounted_attempts=row.uncounted_attempts, max_attempts=self._max_attempts
@@ -317,7 +329,7 @@ class FakeJobRepository:
 
 
 def _ended(job: Job, status: JobStatus, now: datetime) -> Job:
-    return replace(job, status=status, finished_at=now, lease_token=None, lease_expires_at=None)
+    return replace(job, status=status, finished_at=now, lease_expires_at=None)
 
 
 def jobs_of(page: JobPage) -> builtins.list[str]:

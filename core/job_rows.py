@@ -1,0 +1,100 @@
+"""A job and its row: the one place where core.jobs and core.tables meet."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
+from core.run_policy import SEND_GRACE_S
+from core.tables import JobRow
+
+
+def row_of(job: Job) -> JobRow:
+    """The row of a job that is about to be stored for the first time."""
+    return JobRow(
+        id=job.id,
+        status=job.status.value,
+        lane=job.lane.value,
+        device=job.device.value,
+        preset=job.preset,
+        preset_version=job.preset_version,
+        options=dict(job.options),
+        client_metadata=dict(job.metadata),
+        input_name=job.input.name,
+        input_key=job.input.key,
+        input_bytes=job.input.bytes,
+        input_sha256=job.input.sha256,
+        input_media_type=job.input.media_type,
+        input_duration_s=job.input.duration_s,
+        input_sample_rate=job.input.sample_rate,
+        input_channels=job.input.channels,
+        created_at=job.created_at,
+        stage=None if job.stage is None else job.stage.value,
+        progress_fraction=job.progress.fraction,
+        progress_processed_s=job.progress.processed_s,
+        progress_duration_s=job.progress.duration_s,
+        progress_eta_s=job.progress.eta_s,
+        progress_rtf=job.progress.rtf,
+        warnings=[*job.warnings],
+        expires_at=job.expires_at,
+        send_due_at=job.created_at + timedelta(seconds=SEND_GRACE_S),
+    )
+
+
+def job_of(row: JobRow) -> Job:
+    """The job that a row describes."""
+    return Job(
+        id=row.id,
+        status=JobStatus(row.status),
+        lane=Lane(row.lane),
+        device=Device(row.device),
+        preset=row.preset,
+        preset_version=row.preset_version,
+        options=row.options,
+        input=InputFile(
+            name=row.input_name,
+            key=row.input_key,
+            bytes=row.input_bytes,
+            sha256=row.input_sha256,
+            media_type=row.input_media_type,
+            duration_s=row.input_duration_s,
+            sample_rate=row.input_sample_rate,
+            channels=row.input_channels,
+        ),
+        created_at=row.created_at,
+        stage=None if row.stage is None else Stage(row.stage),
+        attempt=row.attempt,
+        progress=Progress(
+            fraction=row.progress_fraction,
+            processed_s=row.progress_processed_s,
+            duration_s=row.progress_duration_s,
+            eta_s=row.progress_eta_s,
+            rtf=row.progress_rtf,
+        ),
+        outputs=tuple(
+            OutputFile(
+                name=output.name,
+                role=output.role,
+                key=output.key,
+                media_type=output.media_type,
+                bytes=output.bytes,
+                sha256=output.sha256,
+            )
+            for output in row.outputs
+        ),
+        report=row.report,
+        warnings=tuple(row.warnings),
+        error=_error_of(row),
+        metadata=row.client_metadata,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        expires_at=row.expires_at,
+        lease_token=row.lease_token,
+        lease_expires_at=row.lease_expires_at,
+    )
+
+
+def _error_of(row: JobRow) -> Problem | None:
+    if row.error_code is None:
+        return None
+    return Problem(code=row.error_code, title=row.error_title or "", detail=row.error_detail or "")

@@ -1,0 +1,342 @@
+"""JobRepository and RunRepository on SQLAlchemy: SQLite and Postgres.
+
+Every change of state is one UPDATE whose WHERE names the state (and the lease) that it starts from; the row count says
+whether it took place. Nothing is read first and written later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+from uuid import uuid4
+
+from sqlalchemy import Engine, and_, func, literal, or_, select, text, update
+from sqlalchemy.exc import DataError
+from sqlalchemy.orm import Session
+
+from core.database import read_session, write_session
+from core.errors import Conflict, InvalidInput, JobCancelled, LeaseLost, NotFound
+from core.ids import is_id
+from core.job_rows import job_of, row_of
+from core.jobs import Job, JobStatus, OutputFile, Problem, Progress, Stage
+from core.repository import JobPage, SweepResult
+from core.run_policy import WORKER_LOST, resend_delay_s
+from core.tables import JobRow, OutputRow, UtcDateTime
+
+DEFAULT_MAX_ATTEMPTS = 3
+DEFAULT_RESEND_AFTER_S = 30.0
+
+_NO_SYNC = {"synchronize_session": False}  # sessions here live for one change: nothing to keep in step
+_HELD = (JobStatus.RUNNING.value, JobStatus.CANCELLING.value)
+
+
+class SqlJobRepository:
+    """Jobs in a database. Share one per process; it may be used from many threads.
+
+    `max_attempts` runs are begun before a job that loses its worker each time fails; `resend_after_s` is the first
+    delay of core.run_policy.resend_delay_s.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+        resend_after_s: float = DEFAULT_RESEND_AFTER_S,
+    ) -> None:
+        self._engine = engine
+        self._max_attempts = max_attempts
+        self._resend_after_s = resend_after_s
+
+    def add(self, job: Job) -> None:
+        """Store a new job; InvalidInput when a text in it is one that the database cannot hold."""
+        try:
+            with write_session(self._engine) as session:
+                session.add(row_of(job))
+        except DataError as error:
+            raise InvalidInput("The options or metadata hold text that cannot be stored, such as \\u0000.") from error
+
+    def get(self, job_id: str) -> Job:
+        """The job; NotFound when there is none of this id."""
+        with read_session(self._engine) as session:
+            return _load(session, job_id)
+
+    def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
+        """A page of at most `limit` jobs, newest first; InvalidInput for a cursor that no page gave."""
+        query = select(JobRow).order_by(JobRow.id.desc()).limit(limit + 1)
+        if status is not None:
+            query = query.where(JobRow.status == status.value)
+        if cursor is not None:
+            if not is_id(cursor):
+                raise InvalidInput("The cursor is not one that a page of jobs gave.")
+            query = query.where(JobRow.id < cursor)
+        with read_session(self._engine) as session:
+            jobs = [job_of(row) for row in session.scalars(query)]
+        page = jobs[:limit]
+        return JobPage(jobs=page, next_cursor=page[-1].id if len(jobs) > limit else None)
+
+    def queue_position(self, job: Job) -> int:
+        """Queued jobs of the same device and lane that were submitted before this one."""
+        if job.status is not JobStatus.QUEUED:
+            return 0
+        query = select(func.count()).where(
+            _is_queued(),
+            JobRow.device == job.device.value,
+            JobRow.lane == job.lane.value,
+            JobRow.id < job.id,
+        )
+        with read_session(self._engine) as session:
+            return session.scalar(query) or 0
+
+    def mark_sent(self, job_id: str, *, now: datetime) -> None:
+        """Note that the broker has the message; does nothing when the job no longer waits."""
+        with write_session(self._engine) as session:
+            sends = session.scalar(select(JobRow.sends).where(JobRow.id == job_id, _is_queued()).with_for_update())
+            if sends is not None:
+                due_at = now + timedelta(seconds=resend_delay_s(sends + 1, base_s=self._resend_after_s))
+                _update(session, job_id, sends=sends + 1, sent_at=now, send_due_at=due_at)
+
+    def request_cancel(self, job_id: str, *, now: datetime) -> Job:
+        """queued -> cancelled, running -> cancelling; Conflict when the job has ended."""
+        with write_session(self._engine) as session:
+            # The lock keeps a release (running -> queued) from slipping between the two cases.
+            status = _load(session, job_id, for_update=True).status
+            if status.is_terminal:
+                raise Conflict(f"The job has already ended: {status}.")
+            if status is JobStatus.QUEUED:
+                _update(session, job_id, status=JobStatus.CANCELLED.value, finished_at=now)
+            elif status is JobStatus.RUNNING:
+                _update(session, job_id, status=JobStatus.CANCELLING.value)
+            return _load(session, job_id)
+
+    def check(self) -> None:
+        """Raise StorageError when the database does not answer."""
+        with read_session(self._engine) as session:
+            session.execute(text("SELECT 1"))
+
+    def claim(self, job_id: str, *, worker: str, lease_s: float, now: datetime) -> Job | None:
+        """queued (or running with an expired lease) -> running under a fresh lease; None when not runnable."""
+        is_free = or_(_is_queued(), and_(_has_expired(now, JobStatus.RUNNING), ~self._is_out_of_attempts()))
+        if not is_id(job_id):
+            return None
+        with write_session(self._engine) as session:
+            claimed = _update(
+                session,
+                job_id,
+                is_free,
+                status=JobStatus.RUNNING.value,
+                stage=None,
+                attempt=JobRow.attempt + 1,
+                progress_fraction=0.0,
+                progress_processed_s=0.0,
+                progress_duration_s=JobRow.input_duration_s,
+                progress_eta_s=None,
+                progress_rtf=None,
+                started_at=func.coalesce(JobRow.started_at, literal(now, UtcDateTime())),
+                worker=worker,
+                lease_token=uuid4().hex,
+                lease_expires_at=now + timedelta(seconds=lease_s),
+            )
+            return _load(session, job_id) if claimed else None
+
+    def extend_lease(self, job_id: str, *, lease_token: str, lease_s: float, now: datetime) -> JobStatus:
+        """Heartbeat; the job's status."""
+        with write_session(self._engine) as session:
+            status = _update(session, job_id, _holds(lease_token), lease_expires_at=now + timedelta(seconds=lease_s))
+            return status or _refuse(session, job_id, lease_token)
+
+    def report_progress(self, job_id: str, *, lease_token: str, stage: Stage, progress: Progress) -> JobStatus:
+        """Store how far the run is, unless that is less than what is stored; the job's status."""
+        is_further = JobRow.progress_fraction <= progress.fraction
+        columns = {"stage": stage.value, **_progress_columns(progress)}
+        with write_session(self._engine) as session:
+            status = _update(session, job_id, _holds(lease_token), is_further, **columns)
+            return status or _held_status(session, job_id, lease_token) or _refuse(session, job_id, lease_token)
+
+    def succeed(
+        self,
+        job_id: str,
+        *,
+        lease_token: str,
+        outputs: Sequence[OutputFile],
+        report: Mapping[str, Any],
+        warnings: Sequence[str],
+        progress: Progress,
+        now: datetime,
+        expires_at: datetime,
+    ) -> None:
+        """running -> succeeded with its outputs, in one commit."""
+        with write_session(self._engine) as session:
+            ended = self._end(
+                session,
+                job_id,
+                lease_token,
+                JobStatus.SUCCEEDED,
+                now,
+                report=dict(report),
+                warnings=[*warnings],
+                expires_at=expires_at,
+                **_progress_columns(progress),
+            )
+            if ended:
+                session.add_all(
+                    OutputRow(
+                        job_id=job_id,
+                        position=position,
+                        name=output.name,
+                        role=output.role,
+                        key=output.key,
+                        media_type=output.media_type,
+                        bytes=output.bytes,
+                        sha256=output.sha256,
+                    )
+                    for position, output in enumerate(outputs)
+                )
+
+    def fail(self, job_id: str, *, lease_token: str, error: Problem, now: datetime) -> None:
+        """running -> failed."""
+        with write_session(self._engine) as session:
+            self._end(session, job_id, lease_token, JobStatus.FAILED, now, **_error_columns(error))
+
+    def confirm_cancelled(self, job_id: str, *, lease_token: str, now: datetime) -> None:
+        """cancelling -> cancelled; Conflict when nobody asked for it."""
+        with write_session(self._engine) as session:
+            self._end(session, job_id, lease_token, JobStatus.CANCELLED, now)
+
+    def release(
+        self, job_id: str, *, lease_token: str, now: datetime, counts_as_attempt: bool, retry_after_s: float = 0.0
+    ) -> None:
+        """running -> queued, sent by the sweeper after `retry_after_s`."""
+        with write_session(self._engine) as session:
+            released = _update(
+                session,
+                job_id,
+                _holds(lease_token, JobStatus.RUNNING),
+                uncounted_attempts=JobRow.uncounted_attempts + (0 if counts_as_attempt else 1),
+                **_requeued_columns(now + timedelta(seconds=retry_after_s)),
+            )
+            if not released:
+                _refuse(session, job_id, lease_token)
+
+    def sweep(self, *, now: datetime, limit: int = 500) -> SweepResult:
+        """Heal expired leases; the queued jobs whose message is due, and the jobs that ended here."""
+        has_expired = _has_expired(now, JobStatus.RUNNING)
+        cancel = (
+            update(JobRow)
+            .where(_has_expired(now, JobStatus.CANCELLING))
+            .values(**_ended_columns(JobStatus.CANCELLED, now))
+            .returning(JobRow.id)
+        )
+        give_up = (
+            update(JobRow)
+            .where(has_expired, self._is_out_of_attempts())
+            .values(**_ended_columns(JobStatus.FAILED, now), **_error_columns(WORKER_LOST))
+            .returning(JobRow.id)
+        )
+        requeue = update(JobRow).where(has_expired).values(**_requeued_columns(now))
+        due = select(JobRow).where(_is_queued(), JobRow.send_due_at <= now).order_by(JobRow.send_due_at).limit(limit)
+        with write_session(self._engine) as session:
+            ended_ids = [
+                *session.scalars(cancel, execution_options=_NO_SYNC),
+                *session.scalars(give_up, execution_options=_NO_SYNC),
+            ]
+            session.execute(requeue, execution_options=_NO_SYNC)
+            to_send = [job_of(row) for row in session.scalars(due)]
+            ended = [_load(session, job_id) for job_id in ended_ids]
+        return SweepResult(to_send=to_send, ended=ended)
+
+    def _is_out_of_attempts(self) -> Any:  # noqa: ANN401 - a SQL condition
+        return JobRow.attempt - JobRow.uncounted_attempts >= self._max_attempts
+
+    @staticmethod
+    def _end(
+        session: Session,
+        job_id: str,
+        lease_token: str,
+        status: JobStatus,
+        now: datetime,
+        **columns: Any,  # noqa: ANN401
+    ) -> bool:
+        """End the run that holds `lease_token`; False when an earlier call, whose answer was lost, has done it."""
+        before = JobStatus.CANCELLING if status is JobStatus.CANCELLED else JobStatus.RUNNING
+        if _update(session, job_id, _holds(lease_token, before), **_ended_columns(status, now), **columns):
+            return True
+        if session.scalar(select(JobRow.id).where(JobRow.id == job_id, _holds(lease_token, status))):
+            return False
+        _refuse(session, job_id, lease_token)
+
+
+# SQL conditions are typed as Any: SQLAlchemy's own types for them say nothing that a reader needs.
+def _is_queued() -> Any:  # noqa: ANN401
+    # A literal, so that Postgres uses the partial indices in prepared statements too.
+    return JobRow.status == text("'queued'")
+
+
+def _has_expired(now: datetime, status: JobStatus) -> Any:  # noqa: ANN401
+    return and_(JobRow.status == status.value, JobRow.lease_expires_at <= now)
+
+
+def _holds(lease_token: str, *statuses: JobStatus) -> Any:  # noqa: ANN401
+    return and_(JobRow.lease_token == lease_token, JobRow.status.in_([str(s) for s in statuses] or _HELD))
+
+
+def _update(session: Session, job_id: str, *conditions: Any, **columns: Any) -> JobStatus | None:  # noqa: ANN401
+    """One compare-and-set: the status after it, or None when the row did not meet the conditions."""
+    statement = update(JobRow).where(JobRow.id == job_id, *conditions).values(**columns).returning(JobRow.status)
+    status = session.scalar(statement, execution_options=_NO_SYNC)
+    return None if status is None else JobStatus(status)
+
+
+def _held_status(session: Session, job_id: str, lease_token: str) -> JobStatus | None:
+    status = session.scalar(select(JobRow.status).where(JobRow.id == job_id, _holds(lease_token)))
+    return None if status is None else JobStatus(status)
+
+
+def _refuse(session: Session, job_id: str, lease_token: str) -> NoReturn:
+    """Raise what a refused write means: JobCancelled or Conflict for the holder of the lease, LeaseLost for others."""
+    status = _held_status(session, job_id, lease_token)
+    if status is JobStatus.CANCELLING:
+        raise JobCancelled("The job was cancelled.")
+    if status is JobStatus.RUNNING:
+        raise Conflict("The job was not asked to stop.")
+    raise LeaseLost("Another worker has taken this job.")
+
+
+def _load(session: Session, job_id: str, *, for_update: bool = False) -> Job:
+    row = session.get(JobRow, job_id, populate_existing=True, with_for_update=for_update) if is_id(job_id) else None
+    if row is None:
+        raise NotFound("There is no such job.")
+    return job_of(row)
+
+
+def _ended_columns(status: JobStatus, now: datetime) -> dict[str, Any]:
+    # The token stays: it tells a repeated call of the same run from a stranger's.
+    return {"status": status.value, "finished_at": now, "lease_expires_at": None}
+
+
+def _requeued_columns(send_due_at: datetime) -> dict[str, Any]:
+    return {
+        "status": JobStatus.QUEUED.value,
+        "stage": None,
+        "worker": None,
+        "lease_token": None,
+        "lease_expires_at": None,
+        "sends": 0,
+        "sent_at": None,
+        "send_due_at": send_due_at,
+    }
+
+
+def _error_columns(error: Problem) -> dict[str, Any]:
+    return {"error_code": error.code, "error_title": error.title, "error_detail": error.detail}
+
+
+def _progress_columns(progress: Progress) -> dict[str, Any]:
+    return {
+        "progress_fraction": progress.fraction,
+        "progress_processed_s": progress.processed_s,
+        "progress_duration_s": progress.duration_s,
+        "progress_eta_s": progress.eta_s,
+        "progress_rtf": progress.rtf,
+    }

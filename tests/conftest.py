@@ -1,0 +1,105 @@
+"""Fixtures that start what tests need by themselves; LIMPID_TEST_* points the same tests at other servers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+pytest.register_assert_rewrite("tests.contracts")
+
+from core.database import migrate  # noqa: E402
+from tests.servers import S3Account, postgres_server, redis_server, s3_server  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The developer's own LIMPID_* variables do not reach the tests."""
+    for name in os.environ:
+        if name.startswith("LIMPID_") and not name.startswith("LIMPID_TEST_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A Postgres in which databases may be made: LIMPID_TEST_DATABASE_URL, else one of our own."""
+    external = os.environ.get("LIMPID_TEST_DATABASE_URL")
+    if external:
+        yield external
+    else:
+        with postgres_server() as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def _shared_postgres_database(postgres_url: str) -> Iterator[str]:
+    name = f"limpid_test_{uuid4().hex}"
+    _execute(postgres_url, f"CREATE DATABASE {name}")
+    url = _with_database(postgres_url, name)
+    migrate(url)
+    yield url
+    _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgres_database(_shared_postgres_database: str) -> str:
+    """The URL of a migrated database without rows."""
+    _execute(_shared_postgres_database, "TRUNCATE jobs, outputs")
+    return _shared_postgres_database
+
+
+@pytest.fixture
+def empty_postgres_database(postgres_url: str) -> Iterator[str]:
+    """The URL of a fresh database without any table."""
+    name = f"limpid_test_{uuid4().hex}"
+    _execute(postgres_url, f"CREATE DATABASE {name}")
+    yield _with_database(postgres_url, name)
+    _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> str:
+    """The URL of a fresh, migrated SQLite file."""
+    url = f"sqlite:///{tmp_path / 'limpid.sqlite3'}"
+    migrate(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis database that may be emptied: LIMPID_TEST_BROKER_URL, else one of our own."""
+    external = os.environ.get("LIMPID_TEST_BROKER_URL")
+    if external:
+        yield external
+    else:
+        with redis_server() as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def s3_account() -> Iterator[S3Account]:
+    """An S3 in which buckets may be made: LIMPID_TEST_S3_ENDPOINT (_ACCESS_KEY, _SECRET_KEY), else one of our own."""
+    endpoint = os.environ.get("LIMPID_TEST_S3_ENDPOINT")
+    if endpoint:
+        yield S3Account(
+            endpoint=endpoint,
+            access_key=os.environ["LIMPID_TEST_S3_ACCESS_KEY"],
+            secret_key=os.environ["LIMPID_TEST_S3_SECRET_KEY"],
+        )
+    else:
+        with s3_server() as account:
+            yield account
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def _with_database(url: str, name: str) -> str:
+    return make_url(url).set(database=name).render_as_string(hide_password=False)

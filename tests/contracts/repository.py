@@ -1,0 +1,458 @@
+"""What every JobRepository and RunRepository must do: run against the fake, SQLite and Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import Any, Protocol
+
+import pytest
+
+from core.errors import Conflict, EnhancerError, JobCancelled, LeaseLost, NotFound
+from core.ids import new_id
+from core.jobs import Device, Job, JobStatus, Lane, Problem, Progress, Stage
+from core.repository import JobRepository, RunRepository
+from tests.factories import NOON, make_job, make_output
+
+MAX_ATTEMPTS = 3
+RESEND_AFTER_S = 30.0
+LEASE_S = 60.0
+THREADS = 8
+
+FAULT = Problem(code="invalid_audio", title="The audio cannot be used", detail="It holds no samples.")
+
+
+class Repository(JobRepository, RunRepository, Protocol):
+    """Both ports at once, as every adapter has them."""
+
+    def mark_sent(self, job_id: str, *, now: Any) -> None: ...  # noqa: ANN401
+
+
+def after(seconds: float) -> Any:  # noqa: ANN401
+    """A time, `seconds` after NOON."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def claim(repository: Repository, job: Job, *, at_s: float = 0.0) -> Job:
+    """Claim a job that must be claimable."""
+    claimed = repository.claim(job.id, worker="w", lease_s=LEASE_S, now=after(at_s))
+    assert claimed is not None
+    return claimed
+
+
+def succeed(repository: Repository, run: Job, *, at_s: float = 1.0, **changes: Any) -> None:  # noqa: ANN401
+    """End a run well."""
+    arguments: dict[str, Any] = {
+        "outputs": [make_output()],
+        "report": {"rtf": 0.1},
+        "warnings": [],
+        "progress": Progress(fraction=1.0, processed_s=10.0, duration_s=10.0, eta_s=0.0, rtf=0.1),
+        "expires_at": after(86_400),
+        **changes,
+    }
+    repository.succeed(run.id, lease_token=token_of(run), now=after(at_s), **arguments)
+
+
+def token_of(run: Job) -> str:
+    """The lease token of a claimed job."""
+    assert run.lease_token is not None
+    return run.lease_token
+
+
+def outcomes_of(calls: list[Callable[[], Any]]) -> list[Any]:
+    """What the calls returned or raised when all were let go at once, each in its own thread."""
+    barrier = Barrier(len(calls))
+
+    def outcome(call: Callable[[], Any]) -> Any:  # noqa: ANN401
+        barrier.wait()
+        try:
+            return call()
+        except EnhancerError as error:
+            return error
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(outcome, calls))
+
+
+class RepositoryContract:
+    """The rules, one behaviour each; the fixture `repository` is the subclass's."""
+
+    @pytest.fixture
+    def job(self, repository: Repository) -> Job:
+        """A queued job."""
+        job = make_job()
+        repository.add(job)
+        return job
+
+    def test_a_stored_job_comes_back_as_it_was(self, repository: Repository) -> None:
+        job = make_job(metadata={"z": 1, "a": [1.5, None, "ä"]}, lane=Lane.BULK, device=Device.GPU)
+
+        repository.add(job)
+
+        stored = repository.get(job.id)
+        assert stored == job
+        assert list(stored.metadata) == ["z", "a"]
+
+    @pytest.mark.parametrize("job_id", [new_id(), "", "no-uuid", "\x00", "../x", "ä" * 300])
+    def test_an_unknown_id_is_not_found(self, repository: Repository, job_id: str) -> None:
+        with pytest.raises(NotFound):
+            repository.get(job_id)
+        with pytest.raises(NotFound):
+            repository.request_cancel(job_id, now=NOON)
+        assert repository.claim(job_id, worker="w", lease_s=LEASE_S, now=NOON) is None
+
+    def test_pages_go_from_the_newest_to_the_oldest_without_gap_or_repeat(self, repository: Repository) -> None:
+        ids = [make_job().id for _ in range(7)]
+        for job_id in ids:
+            repository.add(make_job(id=job_id))
+
+        seen, cursor = [], None
+        for _ in range(3):
+            page = repository.list(cursor=cursor, limit=3)
+            seen += [job.id for job in page.jobs]
+            cursor = page.next_cursor
+
+        assert seen == ids[::-1]
+        assert cursor is None
+
+    def test_a_list_can_be_of_one_status(self, repository: Repository, job: Job) -> None:
+        repository.add(make_job())
+        run = claim(repository, job)
+
+        page = repository.list(status=JobStatus.RUNNING)
+
+        assert [listed.id for listed in page.jobs] == [run.id]
+
+    def test_queue_position_counts_older_jobs_of_the_same_queue(self, repository: Repository) -> None:
+        first, other_lane, other_device, last = (
+            make_job(),
+            make_job(lane=Lane.BULK),
+            make_job(device=Device.GPU),
+            make_job(),
+        )
+        for job in (first, other_lane, other_device, last):
+            repository.add(job)
+
+        assert repository.queue_position(first) == 0
+        assert repository.queue_position(last) == 1
+        assert repository.queue_position(other_lane) == 0
+
+        claim(repository, first)
+
+        assert repository.queue_position(last) == 0
+        assert repository.queue_position(repository.get(first.id)) == 0
+
+    def test_claim_starts_an_attempt_under_a_lease(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job, at_s=5)
+
+        assert run.status is JobStatus.RUNNING
+        assert run.attempt == 1
+        assert run.lease_token
+        assert run.started_at == after(5)
+        assert run.lease_expires_at == after(5 + LEASE_S)
+        assert run.progress == Progress(duration_s=10.0)
+        assert repository.get(job.id) == run
+
+    def test_a_live_lease_keeps_others_out(self, repository: Repository, job: Job) -> None:
+        claim(repository, job)
+
+        assert repository.claim(job.id, worker="other", lease_s=LEASE_S, now=after(LEASE_S - 1)) is None
+
+    def test_an_expired_lease_is_taken_over_and_the_old_run_is_fenced_off(
+        self, repository: Repository, job: Job
+    ) -> None:
+        old = claim(repository, job)
+
+        new = claim(repository, job, at_s=LEASE_S + 1)
+
+        assert new.attempt == 2
+        assert new.started_at == old.started_at
+        assert new.lease_token != old.lease_token
+        token, now = token_of(old), after(LEASE_S + 2)
+        writes: list[Callable[[], Any]] = [
+            lambda: repository.extend_lease(job.id, lease_token=token, lease_s=LEASE_S, now=now),
+            lambda: repository.report_progress(
+                job.id, lease_token=token, stage=Stage.ENHANCE, progress=Progress(fraction=0.5)
+            ),
+            lambda: succeed(repository, old),
+            lambda: repository.fail(job.id, lease_token=token, error=FAULT, now=now),
+            lambda: repository.confirm_cancelled(job.id, lease_token=token, now=now),
+            lambda: repository.release(job.id, lease_token=token, now=now, counts_as_attempt=True),
+        ]
+        for write in writes:
+            with pytest.raises(LeaseLost):
+                write()
+        assert repository.get(job.id) == new
+
+    def test_a_heartbeat_extends_the_lease(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job)
+
+        status = repository.extend_lease(job.id, lease_token=token_of(run), lease_s=LEASE_S, now=after(30))
+
+        assert status is JobStatus.RUNNING
+        assert repository.get(job.id).lease_expires_at == after(30 + LEASE_S)
+        assert repository.claim(job.id, worker="other", lease_s=LEASE_S, now=after(LEASE_S + 1)) is None
+
+    def test_progress_is_stored_and_never_decreases(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job)
+        half = Progress(fraction=0.5, processed_s=5.0, duration_s=10.0, eta_s=1.5, rtf=0.3)
+
+        status = repository.report_progress(job.id, lease_token=token_of(run), stage=Stage.ENHANCE, progress=half)
+        repository.report_progress(
+            job.id, lease_token=token_of(run), stage=Stage.PREPARE, progress=Progress(fraction=0.2)
+        )
+
+        assert status is JobStatus.RUNNING
+        assert repository.get(job.id).progress == half
+        assert repository.get(job.id).stage is Stage.ENHANCE
+
+    def test_a_new_attempt_starts_from_nothing(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job)
+        repository.report_progress(
+            job.id, lease_token=token_of(run), stage=Stage.ENHANCE, progress=Progress(fraction=0.5)
+        )
+
+        again = claim(repository, job, at_s=LEASE_S + 1)
+
+        assert again.progress == Progress(duration_s=10.0)
+        assert again.stage is None
+
+    def test_success_commits_outputs_in_order(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job)
+        outputs = (make_output("b.wav"), make_output("a.wav", role="residual", bytes=5 * 2**32))
+        done = Progress(fraction=1.0, processed_s=10.0, duration_s=10.0, eta_s=0.0, rtf=0.1)
+
+        succeed(repository, run, at_s=9, outputs=outputs, warnings=["quiet"], progress=done)
+
+        ended = repository.get(job.id)
+        assert ended.status is JobStatus.SUCCEEDED
+        assert ended.outputs == outputs
+        assert ended.report == {"rtf": 0.1}
+        assert ended.warnings == ("quiet",)
+        assert ended.progress == done
+        assert ended.finished_at == after(9)
+        assert ended.expires_at == after(86_400)
+        assert ended.lease_expires_at is None
+
+    def test_failure_stores_the_problem(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job)
+
+        repository.fail(job.id, lease_token=token_of(run), error=FAULT, now=after(3))
+
+        ended = repository.get(job.id)
+        assert ended.status is JobStatus.FAILED
+        assert ended.error == FAULT
+        assert ended.finished_at == after(3)
+
+    def test_ending_twice_by_the_same_run_changes_nothing(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job)
+
+        succeed(repository, run, at_s=1)
+        succeed(repository, run, at_s=2)
+
+        ended = repository.get(job.id)
+        assert len(ended.outputs) == 1
+        assert ended.finished_at == after(1)
+        with pytest.raises(LeaseLost):
+            repository.fail(job.id, lease_token=token_of(run), error=FAULT, now=after(3))
+
+    def test_an_ended_job_is_not_claimed(self, repository: Repository, job: Job) -> None:
+        succeed(repository, claim(repository, job))
+
+        assert repository.claim(job.id, worker="w", lease_s=LEASE_S, now=after(10 * LEASE_S)) is None
+
+    def test_cancelling_a_queued_job_ends_it(self, repository: Repository, job: Job) -> None:
+        cancelled = repository.request_cancel(job.id, now=after(2))
+
+        assert cancelled.status is JobStatus.CANCELLED
+        assert cancelled.finished_at == after(2)
+        assert repository.claim(job.id, worker="w", lease_s=LEASE_S, now=after(3)) is None
+
+    def test_cancelling_a_running_job_waits_for_its_worker(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job)
+
+        assert repository.request_cancel(job.id, now=after(1)).status is JobStatus.CANCELLING
+        assert repository.request_cancel(job.id, now=after(2)).status is JobStatus.CANCELLING
+        status = repository.extend_lease(job.id, lease_token=token_of(run), lease_s=LEASE_S, now=after(3))
+        assert status is JobStatus.CANCELLING
+        repository.confirm_cancelled(job.id, lease_token=token_of(run), now=after(4))
+
+        assert repository.get(job.id).status is JobStatus.CANCELLED
+        assert repository.get(job.id).finished_at == after(4)
+
+    def test_a_run_that_was_asked_to_stop_cannot_end_otherwise(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job)
+        repository.request_cancel(job.id, now=after(1))
+
+        with pytest.raises(JobCancelled):
+            succeed(repository, run)
+        with pytest.raises(JobCancelled):
+            repository.fail(job.id, lease_token=token_of(run), error=FAULT, now=after(2))
+        with pytest.raises(JobCancelled):
+            repository.release(job.id, lease_token=token_of(run), now=after(2), counts_as_attempt=False)
+        assert repository.get(job.id).outputs == ()
+
+    def test_cancelling_an_ended_job_is_a_conflict(self, repository: Repository, job: Job) -> None:
+        succeed(repository, claim(repository, job))
+
+        with pytest.raises(Conflict, match="succeeded"):
+            repository.request_cancel(job.id, now=after(5))
+
+    def test_nobody_confirms_a_cancel_that_was_not_asked_for(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job)
+
+        with pytest.raises(Conflict):
+            repository.confirm_cancelled(job.id, lease_token=token_of(run), now=after(1))
+
+    def test_a_released_job_waits_unsent_until_its_delay_is_over(self, repository: Repository, job: Job) -> None:
+        run = claim(repository, job)
+
+        repository.release(job.id, lease_token=token_of(run), now=after(1), counts_as_attempt=True, retry_after_s=20)
+
+        assert repository.get(job.id).status is JobStatus.QUEUED
+        assert repository.get(job.id).lease_token is None
+        assert not repository.sweep(now=after(20)).to_send
+        assert [due.id for due in repository.sweep(now=after(21)).to_send] == [job.id]
+
+    def test_a_new_job_is_left_to_its_submitter_for_a_moment(self, repository: Repository, job: Job) -> None:
+        assert not repository.sweep(now=after(1)).to_send
+        assert [due.id for due in repository.sweep(now=after(5)).to_send] == [job.id]
+
+    def test_a_sent_job_is_sent_again_ever_more_rarely(self, repository: Repository, job: Job) -> None:
+        repository.mark_sent(job.id, now=after(0))
+
+        assert not repository.sweep(now=after(29)).to_send
+        assert repository.sweep(now=after(30)).to_send
+
+        repository.mark_sent(job.id, now=after(30))
+
+        assert not repository.sweep(now=after(89)).to_send
+        assert repository.sweep(now=after(90)).to_send
+
+    def test_the_sweep_sends_the_most_overdue_first_and_no_more_than_it_may(self, repository: Repository) -> None:
+        late, later, latest = (make_job(created_at=after(seconds)) for seconds in (0, 1, 2))
+        for job in (latest, late, later):
+            repository.add(job)
+
+        to_send = repository.sweep(now=after(60), limit=2).to_send
+
+        assert [due.id for due in to_send] == [late.id, later.id]
+
+    def test_the_sweep_requeues_a_run_whose_lease_has_expired(self, repository: Repository, job: Job) -> None:
+        repository.mark_sent(job.id, now=after(0))
+        claim(repository, job)
+
+        assert not repository.sweep(now=after(LEASE_S - 1)).to_send
+        swept = repository.sweep(now=after(LEASE_S))
+
+        assert [due.id for due in swept.to_send] == [job.id]
+        assert repository.get(job.id).status is JobStatus.QUEUED
+        assert not swept.ended
+        assert claim(repository, job, at_s=LEASE_S + 1).attempt == 2
+
+    def test_a_job_that_loses_every_worker_fails(self, repository: Repository, job: Job) -> None:
+        for attempt in range(MAX_ATTEMPTS):
+            claim(repository, job, at_s=attempt * 2 * LEASE_S)
+            swept = repository.sweep(now=after((attempt * 2 + 1) * LEASE_S))
+
+        assert [ended.id for ended in swept.ended] == [job.id]
+        assert not swept.to_send
+        lost = repository.get(job.id)
+        assert lost.status is JobStatus.FAILED
+        assert lost.attempt == MAX_ATTEMPTS
+        assert lost.error is not None
+        assert lost.error.code == "worker_lost"
+
+    def test_a_job_out_of_attempts_is_not_taken_over(self, repository: Repository, job: Job) -> None:
+        for attempt in range(MAX_ATTEMPTS):
+            claim(repository, job, at_s=attempt * 2 * LEASE_S)
+
+        late = after(MAX_ATTEMPTS * 2 * LEASE_S)
+
+        assert repository.claim(job.id, worker="w", lease_s=LEASE_S, now=late) is None
+
+    def test_attempts_that_a_shutdown_cut_short_do_not_count(self, repository: Repository, job: Job) -> None:
+        for shutdown in range(MAX_ATTEMPTS + 1):
+            run = claim(repository, job, at_s=shutdown)
+            repository.release(job.id, lease_token=token_of(run), now=after(shutdown), counts_as_attempt=False)
+        run = claim(repository, job, at_s=100)
+
+        swept = repository.sweep(now=after(100 + LEASE_S))
+
+        assert run.attempt == MAX_ATTEMPTS + 2
+        assert [due.id for due in swept.to_send] == [job.id]
+
+    def test_the_sweep_confirms_a_cancel_whose_worker_is_gone(self, repository: Repository, job: Job) -> None:
+        claim(repository, job)
+        repository.request_cancel(job.id, now=after(1))
+
+        swept = repository.sweep(now=after(LEASE_S))
+
+        assert [ended.id for ended in swept.ended] == [job.id]
+        assert repository.get(job.id).status is JobStatus.CANCELLED
+
+    def test_one_of_many_workers_wins_a_job(self, repository: Repository, job: Job) -> None:
+        outcomes = outcomes_of(
+            [lambda: repository.claim(job.id, worker="w", lease_s=LEASE_S, now=NOON)] * THREADS,
+        )
+
+        assert [run.attempt for run in outcomes if run is not None] == [1]
+
+    def test_an_expired_lease_is_taken_over_once(self, repository: Repository, job: Job) -> None:
+        claim(repository, job)
+
+        outcomes = outcomes_of(
+            [lambda: repository.claim(job.id, worker="w", lease_s=LEASE_S, now=after(LEASE_S + 1))] * THREADS,
+        )
+
+        assert [run.attempt for run in outcomes if run is not None] == [2]
+
+    @pytest.mark.parametrize("race", range(5))
+    def test_cancel_and_success_have_one_outcome(self, repository: Repository, job: Job, race: int) -> None:
+        run = claim(repository, job)
+
+        cancelled, succeeded = outcomes_of(
+            [lambda: repository.request_cancel(job.id, now=after(1)), lambda: succeed(repository, run)]
+        )
+
+        status = repository.get(job.id).status
+        if status is JobStatus.SUCCEEDED:
+            assert isinstance(cancelled, Conflict)
+            assert succeeded is None
+        else:
+            assert status is JobStatus.CANCELLING
+            assert isinstance(succeeded, JobCancelled)
+            assert repository.get(job.id).outputs == ()
+
+    @pytest.mark.parametrize("race", range(5))
+    def test_sweep_and_success_have_one_outcome(self, repository: Repository, job: Job, race: int) -> None:
+        run = claim(repository, job)
+
+        swept, succeeded = outcomes_of([lambda: repository.sweep(now=after(LEASE_S)), lambda: succeed(repository, run)])
+
+        ended = repository.get(job.id)
+        if succeeded is None:
+            assert ended.status is JobStatus.SUCCEEDED
+            assert not swept.to_send
+        else:
+            assert isinstance(succeeded, LeaseLost)
+            assert ended.status is JobStatus.QUEUED
+            assert ended.outputs == ()
+
+    def test_many_writers_lose_nothing(self, repository: Repository) -> None:
+        jobs = [make_job() for _ in range(THREADS)]
+
+        def run_whole(job: Job) -> None:
+            repository.add(job)
+            run = claim(repository, job)
+            for step in range(10):
+                progress = Progress(fraction=step / 10)
+                repository.report_progress(job.id, lease_token=token_of(run), stage=Stage.ENHANCE, progress=progress)
+            succeed(repository, run)
+
+        outcomes = outcomes_of([lambda job=job: run_whole(job) for job in jobs])  # type: ignore[misc]
+
+        assert outcomes == [None] * THREADS
+        assert len(repository.list(status=JobStatus.SUCCEEDED).jobs) == THREADS

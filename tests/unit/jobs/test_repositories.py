@@ -1,0 +1,50 @@
+"""The repository's contract on the fake and on SQLite, and what is SQLite's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.database import engine_of, migrate
+from core.errors import InvalidInput, StorageError
+from core.repository_sql import SqlJobRepository
+from tests.contracts.repository import MAX_ATTEMPTS, RESEND_AFTER_S, RepositoryContract
+from tests.fakes import FakeJobRepository
+
+
+class TestFakeRepository(RepositoryContract):
+    """The fake obeys the contract, so that tests on it mean something."""
+
+    @pytest.fixture
+    def repository(self) -> FakeJobRepository:
+        """An empty fake."""
+        return FakeJobRepository(max_attempts=MAX_ATTEMPTS, resend_after_s=RESEND_AFTER_S)
+
+
+class TestSqliteRepository(RepositoryContract):
+    """The contract on a SQLite file."""
+
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Iterator[SqlJobRepository]:
+        """A repository on a fresh file."""
+        url = f"sqlite:///{tmp_path / 'limpid.sqlite3'}"
+        migrate(url)
+        engine = engine_of(url)
+        yield SqlJobRepository(engine, max_attempts=MAX_ATTEMPTS, resend_after_s=RESEND_AFTER_S)
+        engine.dispose()
+
+    def test_a_foreign_cursor_is_refused(self, repository: SqlJobRepository) -> None:
+        with pytest.raises(InvalidInput, match="cursor"):
+            repository.list(cursor="' OR 1=1")
+
+    def test_check_is_silent_when_the_database_answers(self, repository: SqlJobRepository) -> None:
+        repository.check()
+
+    def test_a_database_that_does_not_answer_is_a_storage_error(self, tmp_path: Path) -> None:
+        (tmp_path / "limpid.sqlite3").mkdir()
+        repository = SqlJobRepository(engine_of(f"sqlite:///{tmp_path / 'limpid.sqlite3'}"))
+
+        with pytest.raises(StorageError):
+            repository.check()
