@@ -67,12 +67,11 @@ class PyAvWriter:
 
     def close(self) -> None:
         try:
-            self._mux(None)
-            self._container.close()
+            with self._file:
+                self._mux(None)
+                self._container.close()
         except (av.error.FFmpegError, OSError) as error:
             raise InsufficientDisk("The output could not be written: the disk is full or not writable.") from error
-        finally:
-            self._file.close()
 
     def _mux(self, frame: AudioFrame | None) -> None:
         try:
