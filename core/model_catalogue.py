@@ -81,7 +81,7 @@ class ModelRecord:
     parameters: int | None = None
     files: tuple[WeightsFile, ...] = ()
     bag: Bag | None = None
-    requires: str | None = None  # package that must be installed besides demucs
+    is_quantised: bool = False  # needs the package diffq besides demucs
 
     def is_installed(self, models_dir: Path) -> bool:
         """True when every file that the engine needs is there; their content is checked on loading."""
@@ -234,7 +234,7 @@ def _demucs(
     *,
     stems: tuple[str, ...] = _FOUR_STEMS,
     parameters: int | None = None,
-    requires: str | None = None,
+    is_quantised: bool = False,
 ) -> ModelRecord:
     return ModelRecord(
         name=name,
@@ -250,7 +250,7 @@ def _demucs(
         parameters=parameters,
         files=tuple(_demucs_file(signature) for signature in dict.fromkeys(bag.members)),
         bag=bag,
-        requires=requires,
+        is_quantised=is_quantised,
     )
 
 
@@ -314,13 +314,13 @@ _RECORDS = (
         "mdx_q",
         "mdx, quantised",
         Bag(members=("6b9c2ca1", "b72baf4e", "42e558d4", "305bc58f"), weights=_MDX_WEIGHTS, segment_s=44),
-        requires="diffq",
+        is_quantised=True,
     ),
     _demucs(
         "mdx_extra_q",
         "mdx_extra, quantised",
         Bag(members=("83fc094f", "464b36d7", "14fc6a69", "7fd6ef75"), segment_s=44),
-        requires="diffq",
+        is_quantised=True,
     ),
     _demucs(
         "repro_mdx_a",

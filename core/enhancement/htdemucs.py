@@ -22,6 +22,7 @@ from core.enhancement.protocol import (
     SignalStatistics,
 )
 from core.errors import InvalidOptions
+from core.model_catalogue import Bag
 
 if TYPE_CHECKING:
     from demucs.apply import BagOfModels, Model
@@ -137,6 +138,14 @@ class HTDemucsSeparator:
             on_progress(min(finished / expected, 1.0))
 
         return report
+
+
+def make_bag(members: Mapping[str, Model], bag: Bag) -> BagOfModels:
+    """Return the bag that the catalogue describes, of its networks by signature."""
+    from demucs.apply import BagOfModels
+
+    weights = None if bag.weights is None else [list(row) for row in bag.weights]
+    return BagOfModels([members[signature] for signature in bag.members], weights, bag.segment_s)
 
 
 def check_settings(*, shifts: int, overlap: float) -> None:

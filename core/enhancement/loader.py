@@ -1,0 +1,151 @@
+"""From a model's name to its engine, with the weights that are installed on this machine. Nothing is fetched here."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from core.enhancement.protocol import Enhancer
+from core.errors import InvalidOptions, ModelUnavailable
+from core.model_catalogue import (
+    BUNDLED_DIR,
+    Architecture,
+    ModelRecord,
+    Origin,
+    find_alias,
+    find_model,
+    own_checkpoint,
+    safetensors_of,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def load_enhancer(
+    name: str,
+    *,
+    models_dir: Path,
+    shifts: int = 0,
+    overlap: float = 0.25,
+    stems: Sequence[str] | None = None,
+    device: str = "cpu",
+) -> Enhancer:
+    """Return the engine of the model `name`.
+
+    `shifts` (0..10), `overlap` (0..0.75) and the choice of `stems` only matter to the demucs separators; an alias
+    brings its own. Raises NotFound for an unknown name, ModelUnavailable when weights or packages are missing or do
+    not verify, InvalidOptions when a setting does not fit the model.
+    """
+    alias = find_alias(name)
+    if alias is not None:
+        logger.warning("model alias resolved", extra={"alias": name, "model": alias.target, "note": alias.note})
+        shifts, overlap = alias.shifts, alias.overlap
+    record = find_model(name)
+    if not record.is_installed(models_dir):
+        raise ModelUnavailable(_how_to_install(record))
+    if record.architecture is Architecture.DEMUCS:
+        return _load_demucs(record, models_dir, shifts=shifts, overlap=overlap, stems=stems, device=device)
+    _check_single_output(record, stems)
+    if record.architecture is Architecture.DEMUCS_CAUSAL:
+        return _load_demucs_causal(record, models_dir, device=device)
+    return _load_mask_cnn(record, models_dir, device=device)
+
+
+def _load_demucs_causal(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer:
+    from core.enhancement.dns import DnsEnhancer
+    from core.models.checkpoints import load_model
+    from core.models.demucs_causal import VARIANTS, DemucsCausal
+    from core.models.released import read_state_dict
+
+    own = own_checkpoint(models_dir, record.name)
+    if own is not None:
+        card, network = load_model(own, architecture=record.architecture, build=DemucsCausal)
+        return DnsEnhancer(
+            network, name=record.name, licence=card.licence, weights_sha256=card.weights_sha256, device=device
+        )
+    (file,) = record.files
+    state, digest = read_state_dict(models_dir / file.name, model=record.name, sha256_prefix=file.sha256_prefix)
+    network = DemucsCausal.from_config(VARIANTS[record.name])
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise ModelUnavailable(f"The weights of the model {record.name!r} do not fit the network") from error
+    return DnsEnhancer(network, name=record.name, licence=record.licence, weights_sha256=digest, device=device)
+
+
+def _load_demucs(
+    record: ModelRecord,
+    models_dir: Path,
+    *,
+    shifts: int,
+    overlap: float,
+    stems: Sequence[str] | None,
+    device: str,
+) -> Enhancer:
+    if find_spec("demucs") is None:
+        raise ModelUnavailable(f"The model {record.name!r} needs the package demucs, which is not installed")
+    from core.enhancement.htdemucs import HTDemucsSeparator, make_bag
+    from core.models.released import read_demucs_pickle, read_demucs_safetensors
+
+    if record.bag is None:
+        raise ValueError(f"the record of {record.name} has no bag")
+    folder = record.files_dir(models_dir)
+    members = []
+    digests = []
+    for file in record.files:
+        safe = safetensors_of(folder, file)
+        if safe.is_file():
+            network, digest = read_demucs_safetensors(safe, model=record.name)
+        else:
+            network, digest = read_demucs_pickle(
+                folder / file.name,
+                model=record.name,
+                sha256_prefix=file.sha256_prefix,
+                is_quantised=record.is_quantised,
+            )
+        members.append(network)
+        digests.append(digest)
+    return HTDemucsSeparator(
+        make_bag(dict(zip(dict.fromkeys(record.bag.members), members, strict=True)), record.bag),
+        name=record.name,
+        licence=record.licence,
+        weights_sha256=combined_digest(digests),
+        shifts=shifts,
+        overlap=overlap,
+        stems=stems,
+        device=device,
+    )
+
+
+def _load_mask_cnn(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer:
+    from core.enhancement.mask_cnn import MaskCnnEnhancer
+
+    path = own_checkpoint(BUNDLED_DIR if record.origin is Origin.BUNDLED else models_dir, record.name)
+    if path is None:
+        raise ModelUnavailable(_how_to_install(record))
+    return MaskCnnEnhancer.from_checkpoint(path, device=device)
+
+
+def _how_to_install(record: ModelRecord) -> str:
+    if record.origin is Origin.BUNDLED:
+        return f"The weights of the model {record.name!r}, which come with Limpid, are missing; install Limpid again"
+    return (
+        f"The model {record.name!r} is not installed; the operator installs it with `limpid models pull {record.name}`"
+    )
+
+
+def _check_single_output(record: ModelRecord, stems: Sequence[str] | None) -> None:
+    if stems is not None and tuple(stems) != record.stems:
+        raise InvalidOptions(
+            f"stems = {', '.join(stems)}: the model {record.name} has one output, {', '.join(record.stems)}."
+        )
+
+
+def combined_digest(digests: Sequence[str]) -> str:
+    """Return the SHA-256 that stands for files of these SHA-256: of one file its own, of several that of their list."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\n".join(digests).encode("ascii")).hexdigest()
