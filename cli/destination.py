@@ -1,4 +1,4 @@
-"""Where results of `limpid enhance` go: decided, and every clash refused, before any work starts."""
+"""Where results of `limpid enhance` go, and the refusal to let them destroy an input."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ def plan_destination(output: str, sources: Sequence[Path]) -> Destination:
         return Destination(folder=path)
     if not path.suffix:
         raise CommandError(f"{path} is no folder and names no format. End it in .wav, .flac ... or in / for a folder.")
+    refuse_overwriting(path, sources)
     return Destination(folder=path.parent, file=path)
 
 
 def refuse_overwriting(target: Path, sources: Sequence[Path]) -> None:
     """Raise CommandError when writing `target` would destroy one of the inputs, under whatever name."""
     for source in sources:
-        if target.exists() and target.samefile(source):
+        if target.exists() and source.exists() and target.samefile(source):
             raise CommandError(f"{target} is an input; it will not be overwritten. Choose another -o.")
 
 
