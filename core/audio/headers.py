@@ -102,3 +102,10 @@ def has_mp3_length(source: Source) -> bool:
         start = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
     frame = source.read_at(start, 512)
     return any(tag in frame for tag in MP3_LENGTH_TAGS)
+
+
+def truncation_warning(decoded_s: float, declared_s: float) -> str:
+    """Return the warning for a file that ends before its declared length (0: it declares none)."""
+    if declared_s <= decoded_s:
+        return f"The file is damaged: what follows the first {decoded_s:.2f} s could not be decoded."
+    return f"The file ends early: {decoded_s:.2f} s could be decoded of the {declared_s:.2f} s that it declares."

@@ -15,8 +15,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from core.audio.formats import AudioProbe, media_type_of_input
-from core.audio.headers import has_mp3_length
-from core.audio.sndfile import truncation_warning
+from core.audio.headers import has_mp3_length, truncation_warning
 from core.audio.source import Source
 from core.audio.types import FloatArray
 from core.errors import InvalidAudio, UnsupportedMedia
@@ -28,7 +27,7 @@ DEMUXERS = (
 )
 _CONTAINER_NAMES = {"mov": "mp4", "amrnb": "amr", "amrwb": "amr"}
 _FRAME_SUBTYPES = {"u8": "PCM_U8", "s16": "PCM_16", "s32": "PCM_24", "s64": "PCM_32", "flt": "FLOAT", "dbl": "DOUBLE"}
-_MAX_SILENT_PACKETS = 10_000  # before the first frame; a file that is damaged from its start must not be read through
+MAX_DAMAGED_LEAD_PACKETS = 10_000  # what is damaged for so long from its start is not read through
 MAX_PLANES = 8
 NO_SOUND_TRACK = "holds no sound track"
 # A stated duration is rounded to the container's clock and may count the encoder's padding.
@@ -92,20 +91,24 @@ class PyAvDecoder:
 
     def _decode(self) -> Iterator[AudioFrame]:
         packets = self._container.demux(self._stream)
-        for silent_packets in range(2**62):
+        has_sound = False
+        while has_sound or self._damaged_packets < MAX_DAMAGED_LEAD_PACKETS:
             try:
                 packet = next(packets, None)
             except (av.error.FFmpegError, EOFError):
                 self._damaged_packets += 1
                 return
-            if packet is None or (silent_packets > _MAX_SILENT_PACKETS and not hasattr(self, "_first_frame")):
+            if packet is None:
                 return
             try:
                 frames = packet.decode()
             except (av.error.FFmpegError, EOFError):
                 self._damaged_packets += 1
                 continue
-            yield from (frame for frame in frames if isinstance(frame, AudioFrame) and frame.samples)
+            for frame in frames:
+                if isinstance(frame, AudioFrame) and frame.samples:
+                    has_sound = True
+                    yield frame
 
     def _uniform_frames(self) -> Iterator[AudioFrame]:
         """Yield all frames at the rate and layout of the first one, those of another form converted."""

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from core.audio.formats import AudioProbe, media_type_of_input
-from core.audio.headers import declared_frames
+from core.audio.headers import declared_frames, truncation_warning
 from core.audio.source import Source
 from core.audio.types import FloatArray
 from core.errors import InvalidAudio, UnsupportedMedia
@@ -98,10 +98,3 @@ class SndfileDecoder:
             is_lossy=subtype not in LOSSLESS_SUBTYPES,
             media_type=media_type_of_input(container),
         )
-
-
-def truncation_warning(decoded_s: float, declared_s: float) -> str:
-    """Return the warning for a file that ends before its declared length (0: it declares none)."""
-    if declared_s <= decoded_s:
-        return f"The file is damaged: what follows the first {decoded_s:.2f} s could not be decoded."
-    return f"The file ends early: {decoded_s:.2f} s could be decoded of the {declared_s:.2f} s that it declares."
