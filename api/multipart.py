@@ -87,7 +87,7 @@ class UploadForm:
         _, parameters = parse_options_header(self._part_headers.get(b"content-disposition"))
         self._part_name = decode_text(parameters.get(b"name", b""))
         if self._part_name == FILE_FIELD:
-            self._begin_file(decode_text(parameters.get(b"filename", b"")))
+            self._begin_file(_unescape_name(decode_text(parameters.get(b"filename", b""))))
         elif self._part_name not in self._field_names:
             known = ", ".join([FILE_FIELD, *sorted(self._field_names)])
             raise InvalidInput(f"The form has an unknown field {self._part_name[:100]!r}. Fields: {known}.")
@@ -125,3 +125,8 @@ def decode_text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return value.decode("latin-1")
+
+
+def _unescape_name(name: str) -> str:
+    """Undo what the HTML standard's form encoding does to a file name, and to nothing else in it."""
+    return name.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")

@@ -70,18 +70,6 @@ def problems(by_status: dict[int, type[EnhancerError]]) -> Responses:
     }
 
 
-UPLOAD_PROBLEMS = problems(
-    {
-        400: errors.InvalidInput,
-        409: errors.ModelUnavailable,
-        413: errors.InputTooLarge,
-        415: errors.UnsupportedMedia,
-        422: errors.UnknownPreset,
-        503: errors.StorageError,
-    }
-)
-
-
 def _example(status: int, kind: type[EnhancerError]) -> dict[str, Any]:
     return {
         "type": problem_type(kind.code),
@@ -92,3 +80,15 @@ def _example(status: int, kind: type[EnhancerError]) -> dict[str, Any]:
         "code": kind.code,
         "errors": [],
     }
+
+
+UPLOAD_PROBLEMS = problems(
+    {
+        400: errors.InvalidInput,
+        409: errors.ModelUnavailable,
+        413: errors.InputTooLarge,
+        415: errors.UnsupportedMedia,
+        422: errors.UnknownPreset,
+        503: errors.StorageError,
+    }
+)

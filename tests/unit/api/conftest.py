@@ -1,0 +1,50 @@
+"""The application on fakes: no database, no broker, no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from api.main import create_app
+from core.backend import Backend
+from core.settings import Settings
+from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
+
+
+@pytest.fixture
+def store() -> FakeObjectStore:
+    return FakeObjectStore()
+
+
+@pytest.fixture
+def jobs() -> FakeJobRepository:
+    return FakeJobRepository()
+
+
+@pytest.fixture
+def queue() -> FakeJobQueue:
+    return FakeJobQueue()
+
+
+@pytest.fixture
+def backend(store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue) -> Backend:
+    return Backend(store=store, jobs=jobs, queue=queue)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, max_upload_bytes=4_000_000, max_duration_s=60.0)
+
+
+@pytest.fixture
+def app(settings: Settings, backend: Backend) -> FastAPI:
+    return create_app(settings, backend)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> TestClient:
+    """Sees what a real client sees: an unexpected error is a response, not an exception."""
+    return TestClient(app, raise_server_exceptions=False)
