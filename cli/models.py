@@ -38,17 +38,13 @@ def list_models(*, models_dir: ModelsDir = None, as_json: AsJson = False) -> Non
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("Model", "Installed", "Licence", "Rate", "Outputs", "What it is", box=None)
+    table = Table(box=None)
+    for heading in ("Model", "Installed", "Licence"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("What it is")
     for item in listed:
         record = item.record
-        table.add_row(
-            record.name,
-            "yes" if item.is_installed else "no",
-            record.licence,
-            f"{record.sample_rate / 1000:g} kHz",
-            ", ".join(record.stems),
-            record.title,
-        )
+        table.add_row(record.name, "yes" if item.is_installed else "no", record.licence, record.title)
     Console().print(table)
 
 

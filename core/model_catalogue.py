@@ -244,7 +244,7 @@ def _demucs(
         sample_rate=44_100,
         channels=2,
         stems=stems,
-        licence="MIT",
+        licence="MIT (code)",
         notice=_DEMUCS_NOTICE,
         source="https://github.com/adefossez/demucs",
         parameters=parameters,
@@ -257,7 +257,7 @@ def _demucs(
 _RECORDS = (
     ModelRecord(
         name="cnn-mask",
-        title="Convolutional mask on the spectrogram; small and fast, trained by this project",
+        title="Small convolutional mask for speech, ours",
         architecture=Architecture.MASK_CNN,
         origin=Origin.BUNDLED,
         sample_rate=16_000,
@@ -270,44 +270,44 @@ _RECORDS = (
     ),
     _denoiser(
         "dns48",
-        title="Causal Demucs for speech, 48 channels, trained on DNS",
+        title="Causal Demucs for speech, 48 channels",
         parameters=18_867_937,
         file_hash="11decc9d8e3f0998",
     ),
     _denoiser(
         "dns64",
-        title="Causal Demucs for speech, 64 channels, trained on DNS",
+        title="Causal Demucs for speech, 64 channels",
         parameters=33_533_569,
         file_hash="a7761ff99a7d5bb6",
     ),
     _denoiser(
         "master64",
-        title="Causal Demucs for speech, 64 channels, trained on DNS and Valentini",
+        title="The same, trained on more data",
         parameters=33_533_569,
         file_hash="8a5dfb4bb92753dd",
     ),
-    _demucs("htdemucs", "Hybrid Transformer Demucs", Bag(members=("955717e8",)), parameters=41_984_456),
+    _demucs("htdemucs", "Four stems: Hybrid Transformer Demucs", Bag(members=("955717e8",)), parameters=41_984_456),
     _demucs(
         "htdemucs_ft",
-        "Hybrid Transformer Demucs, one fine-tuned network per stem",
+        "Four stems, a fine-tuned network for each",
         Bag(members=("f7e0c4bc", "d12395a8", "92cfc3b6", "04573f0d"), weights=_ONE_HOT),
         parameters=4 * 41_984_456,
     ),
     _demucs(
         "htdemucs_6s",
-        "Hybrid Transformer Demucs with guitar and piano; the piano is weak",
+        "Six stems; the piano is weak",
         Bag(members=("5c90dfd2",)),
         stems=(*_FOUR_STEMS, "guitar", "piano"),
     ),
-    _demucs("hdemucs_mmi", "Hybrid Demucs v3, retrained", Bag(members=("75fc33f5",), segment_s=44)),
+    _demucs("hdemucs_mmi", "Four stems: Hybrid Demucs v3, retrained", Bag(members=("75fc33f5",), segment_s=44)),
     _demucs(
         "mdx",
-        "Demucs v3 as in the MDX 2021 challenge, MUSDB only",
+        "Four stems: MDX 2021 challenge, track A",
         Bag(members=("0d19c1c6", "7ecf8ec1", "c511e2ab", "7d865c68"), weights=_MDX_WEIGHTS, segment_s=44),
     ),
     _demucs(
         "mdx_extra",
-        "Demucs v3 as in the MDX 2021 challenge, with extra data",
+        "Four stems: MDX 2021 challenge, track B",
         Bag(members=("e51eebcc", "a1d90b5c", "5d2d6c55", "cfa93e08"), segment_s=44),
     ),
     _demucs(
@@ -324,17 +324,17 @@ _RECORDS = (
     ),
     _demucs(
         "repro_mdx_a",
-        "Reproduction of MDX track A",
+        "mdx, reproduced",
         Bag(members=("9a6b4851", "1ef250f1", "fa0cb7f9", "902315c2"), segment_s=44),
     ),
     _demucs(
         "repro_mdx_a_time_only",
-        "Reproduction of MDX track A, waveform networks only",
+        "mdx, reproduced: waveform networks only",
         Bag(members=("9a6b4851", "9a6b4851", "1ef250f1", "1ef250f1"), segment_s=44),
     ),
     _demucs(
         "repro_mdx_a_hybrid_only",
-        "Reproduction of MDX track A, hybrid networks only",
+        "mdx, reproduced: hybrid networks only",
         Bag(members=("fa0cb7f9", "902315c2", "fa0cb7f9", "902315c2"), segment_s=44),
     ),
 )
