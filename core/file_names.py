@@ -32,7 +32,7 @@ def safe_file_name(name: str) -> str:
     kept = "".join(
         " " if char.isspace() else char
         for char in unicodedata.normalize("NFC", last_part)
-        if char in "\t\n\r" or not _is_dropped(char)
+        if char.isspace() or not _is_dropped(char)
     )
     tidy = " ".join(kept.split()).strip(". ")
     return _shorten(tidy) or FALLBACK_NAME

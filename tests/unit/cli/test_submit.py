@@ -1,0 +1,296 @@
+"""`limpid submit` and its client, against the real application on fakes, without a network."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+import cli.submit
+from api.main import create_app
+from cli.client import ATTEMPTS, ApiError, LimpidClient, RemoteOutput
+from cli.main import app
+from core.backend import Backend
+from core.jobs import Device, Lane
+from core.settings import Settings
+from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
+from tests.unit.api.jobs_on_record import fail, finish, start
+
+RESULT = b"RIFF enhanced"
+
+
+class EagerQueue(FakeJobQueue):
+    """Has a worker that does the job within `send_job`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work: Callable[[str], None] = lambda job_id: None
+
+    def send_job(self, job_id: str, *, device: Device, lane: Lane) -> None:
+        super().send_job(job_id, device=device, lane=lane)
+        self.work(job_id)
+
+
+@pytest.fixture
+def store() -> FakeObjectStore:
+    return FakeObjectStore()
+
+
+@pytest.fixture
+def jobs() -> FakeJobRepository:
+    return FakeJobRepository()
+
+
+@pytest.fixture
+def queue(jobs: FakeJobRepository, store: FakeObjectStore) -> EagerQueue:
+    """Succeeds with one file unless told otherwise."""
+    queue = EagerQueue()
+
+    def work(job_id: str) -> None:
+        name = jobs.get(job_id).input.name
+        finish(jobs, store, start(jobs, job_id), {name.replace(".wav", ".enhanced.wav"): RESULT})
+
+    queue.work = work
+    return queue
+
+
+@pytest.fixture
+def transport(
+    tmp_path: Path, store: FakeObjectStore, jobs: FakeJobRepository, queue: EagerQueue
+) -> httpx.MockTransport:
+    """Carries httpx requests into the application."""
+    settings = Settings(data_dir=tmp_path / "server")
+    server = TestClient(create_app(settings, Backend(store=store, jobs=jobs, queue=queue)))
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        answer = server.request(
+            request.method,
+            str(request.url),
+            content=request.read(),
+            headers=list(request.headers.items()),
+            follow_redirects=False,
+        )
+        return httpx.Response(answer.status_code, headers=list(answer.headers.items()), content=answer.content)
+
+    return httpx.MockTransport(handle)
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    return write_recording(tmp_path / "in" / "talk.wav")
+
+
+def write_recording(path: Path) -> Path:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, 0.1 * np.random.default_rng(1).standard_normal(8000), 16_000, format="WAV")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(buffer.getvalue())
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, transport: httpx.MockTransport) -> Callable[..., Any]:
+    """Run `limpid submit` with these arguments."""
+    monkeypatch.setattr(cli.submit, "LimpidClient", lambda url: LimpidClient(url, transport=transport))
+
+    def run(*arguments: str | Path) -> Any:  # noqa: ANN401 - typer's Result is not exported
+        return CliRunner().invoke(app, ["submit", *map(str, arguments)])
+
+    return run
+
+
+class TestCommand:
+    def test_submit_prints_the_job_and_does_not_wait(
+        self, run: Callable[..., Any], talk: Path, queue: EagerQueue
+    ) -> None:
+        queue.work = lambda job_id: None
+
+        result = run(talk, "--preset", "clean-only")
+
+        (sent,) = queue.sent
+        assert result.exit_code == 0
+        assert f"queued, job {sent[0]}" in result.stdout
+
+    def test_results_are_fetched_into_a_folder(self, run: Callable[..., Any], talk: Path, tmp_path: Path) -> None:
+        result = run(talk, "--preset", "clean-only", "-o", tmp_path / "out")
+
+        assert result.exit_code == 0
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["talk.enhanced.wav"]
+        assert (tmp_path / "out" / "talk.enhanced.wav").read_bytes() == RESULT
+
+    def test_inputs_of_one_name_do_not_overwrite_each_other(
+        self, run: Callable[..., Any], talk: Path, tmp_path: Path
+    ) -> None:
+        other = write_recording(tmp_path / "other" / "talk.wav")
+
+        result = run(talk, other, "--preset", "clean-only", "-o", tmp_path / "out")
+
+        assert result.exit_code == 0
+        assert len(list((tmp_path / "out").iterdir())) == 2
+
+    def test_failed_job_fails_the_command_and_says_why(
+        self, run: Callable[..., Any], talk: Path, queue: EagerQueue, jobs: FakeJobRepository
+    ) -> None:
+        queue.work = lambda job_id: fail(jobs, start(jobs, job_id), code="invalid_audio")
+
+        result = run(talk, "--preset", "clean-only", "--wait")
+
+        assert result.exit_code == 1
+        assert "Sample 12 is not a number." in result.stderr
+
+    def test_one_bad_file_does_not_stop_the_others(self, run: Callable[..., Any], talk: Path, tmp_path: Path) -> None:
+        text = tmp_path / "notes.txt"
+        text.write_text("no audio")
+
+        result = run(text, tmp_path / "missing.wav", talk, "--preset", "clean-only", "-o", tmp_path / "out", "--json")
+
+        documents = json.loads(result.stdout)
+        assert result.exit_code == 1
+        assert "not audio" in documents[0]["error"]
+        assert documents[1]["error"] == "No such file or directory"
+        assert documents[2]["error"] is None
+        assert documents[2]["job"]["status"] == "succeeded"
+        assert documents[2]["files"] == [str(tmp_path / "out" / "talk.enhanced.wav")]
+
+    def test_refused_option_is_explained(self, run: Callable[..., Any], talk: Path) -> None:
+        result = run(talk, "--preset", "loud")
+
+        assert result.exit_code == 1
+        assert "There is no preset 'loud'" in result.stderr
+
+    def test_interrupt_leaves_the_job_and_says_its_id(
+        self, run: Callable[..., Any], talk: Path, queue: EagerQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        queue.work = lambda job_id: None
+        monkeypatch.setattr(LimpidClient, "get", interrupt)
+
+        result = run(talk, "--preset", "clean-only", "--wait")
+
+        assert result.exit_code == 130
+        assert queue.sent[0][0] in result.stderr
+
+
+class TestLimpidClient:
+    @pytest.fixture
+    def client(self, transport: httpx.MockTransport) -> Iterator[LimpidClient]:
+        with LimpidClient(transport=transport) as client:
+            yield client
+
+    def test_upload_is_reported_byte_by_byte(self, client: LimpidClient, talk: Path) -> None:
+        sent: list[int] = []
+
+        job = client.submit(talk, preset="clean-only", options={"overrides": {"strength": 0.5}}, on_sent=sent.append)
+
+        assert sum(sent) == talk.stat().st_size
+        assert job.document["input"]["name"] == "talk.wav"
+        assert job.document["options"]["strength"] == 0.5
+
+    def test_unchanged_job_is_the_known_one(self, client: LimpidClient, talk: Path, queue: EagerQueue) -> None:
+        queue.work = lambda job_id: None
+        first = client.get(client.submit(talk, preset="clean-only").id)
+
+        assert client.get(first.id, known=first) is first
+
+    def test_cancel(self, client: LimpidClient, talk: Path, queue: EagerQueue) -> None:
+        queue.work = lambda job_id: None
+        job = client.submit(talk, preset="clean-only")
+
+        assert client.cancel(job.id).status == "cancelled"
+        with pytest.raises(ApiError) as caught:
+            client.cancel(job.id)
+        assert (caught.value.status, caught.value.code) == (409, "conflict")
+
+    def test_damaged_download_leaves_no_file(
+        self, client: LimpidClient, talk: Path, store: FakeObjectStore, tmp_path: Path
+    ) -> None:
+        job = client.get(client.submit(talk, preset="clean-only").id)
+        (key,) = [key for key, data in store.objects.items() if data == RESULT]
+        store.put(key, RESULT[::-1])
+
+        with pytest.raises(ApiError, match="SHA-256"):
+            client.download(job.outputs[0], tmp_path)
+
+        assert not list(tmp_path.glob("*.wav"))
+        assert not list(tmp_path.glob(".*"))
+
+    def test_server_cannot_write_outside_the_folder(self, client: LimpidClient, talk: Path, tmp_path: Path) -> None:
+        job = client.get(client.submit(talk, preset="clean-only").id)
+        (output,) = job.outputs
+        evil = RemoteOutput(
+            name="../../evil.wav", role=output.role, bytes=output.bytes, sha256=output.sha256, href=output.href
+        )
+
+        assert client.download(evil, tmp_path) == tmp_path / "evil.wav"
+
+
+class TestFaults:
+    def scripted(self, *answers: httpx.Response | Exception) -> tuple[LimpidClient, list[httpx.Request], list[float]]:
+        requests: list[httpx.Request] = []
+        pauses: list[float] = []
+        pending = list(answers)
+
+        def handle(request: httpx.Request) -> httpx.Response:
+            requests.append(request)
+            answer = pending.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return LimpidClient(transport=httpx.MockTransport(handle), sleep=pauses.append), requests, pauses
+
+    def test_reading_is_tried_again_with_growing_pauses(self) -> None:
+        client, requests, pauses = self.scripted(
+            httpx.ConnectError("refused"), httpx.Response(503), httpx.Response(404, json={"detail": "x", "code": "y"})
+        )
+
+        with pytest.raises(ApiError) as caught:
+            client.get("1")
+
+        assert caught.value.status == 404
+        assert len(requests) == 3
+        assert pauses == [0.5, 1.0]
+
+    def test_reading_is_given_up_after_some_attempts(self) -> None:
+        client, requests, _ = self.scripted(*[httpx.ConnectError("refused")] * ATTEMPTS)
+
+        with pytest.raises(ApiError, match="does not answer"):
+            client.get("1")
+
+        assert len(requests) == ATTEMPTS
+
+    def test_submitting_is_never_repeated(self, talk: Path) -> None:
+        client, requests, _ = self.scripted(httpx.ReadError("reset"))
+
+        with pytest.raises(ApiError, match="does not answer"):
+            client.submit(talk)
+
+        assert len(requests) == 1
+
+    @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"id": "1"}', b"null"])
+    def test_server_of_another_kind_is_told(self, body: bytes) -> None:
+        client, _, _ = self.scripted(httpx.Response(200, content=body))
+
+        with pytest.raises(ApiError, match="Limpid"):
+            client.get("1")
+
+    def test_error_without_a_problem_is_told_by_its_status(self) -> None:
+        client, _, _ = self.scripted(httpx.Response(500, content=b"<html>"))
+
+        with pytest.raises(ApiError, match="500"):
+            client.get("1")
+
+    def test_url_that_is_none_is_told(self) -> None:
+        with pytest.raises(ApiError, match="URL"):
+            LimpidClient("http://host:port")
