@@ -9,12 +9,16 @@ import typer
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe that comes with Limpid, or a YAML file.")],
+    recipe: Annotated[
+        str | None, typer.Argument(help="Name of a recipe that comes with Limpid, or a YAML file.")
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Settings as key=value, such as loop.steps=500.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Corpus: manifest.json, or speech/ noise/ music/ rir/.")] = None,
-    run_dir: Annotated[Path | None, typer.Option(help="Folder of the run; limpid-data/training/MODEL if not given.")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the run; limpid-data/training/MODEL if not given.")
+    ] = None,
     initial: Annotated[Path | None, typer.Option(help="Checkpoint (.safetensors) to start from.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of resuming the folder's run.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
@@ -27,28 +31,22 @@ def train(
     from rich.console import Console
     from rich.logging import RichHandler
 
-    from core.errors import EnhancerError
     from training.recipe import list_recipes, load_recipe
     from training.run import train_recipe
 
-    console = Console(stderr=True)
     if list_only:
         for name in list_recipes():
             typer.echo(f"{name}: {load_recipe(name).description}")
         return
-    logging.basicConfig(level="INFO", format="%(message)s", handlers=[RichHandler(console=console, show_path=False)])
+    if recipe is None:
+        raise typer.BadParameter("name a recipe, or use --list")
+    handler = RichHandler(console=Console(stderr=True), show_path=False)
+    logging.basicConfig(level="INFO", format="%(message)s", handlers=[handler])
     torch.set_num_threads(threads)
     root = [] if data is None else [f"data.root={data}"]
-    try:
-        resolved = load_recipe(recipe, [*root, *(overrides or [])])
-        folder = run_dir or Path("limpid-data/training") / resolved.system.name
-        result = train_recipe(resolved, run_dir=folder, resume=not fresh, initial=initial)
-    except EnhancerError as error:
-        console.print(f"[red]{error.title}:[/red] {error.detail}")
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:
-        console.print("Stopped. The same command goes on from the last saved state.")
-        raise typer.Exit(130) from error
+    resolved = load_recipe(recipe, [*root, *(overrides or [])])
+    folder = run_dir or Path("limpid-data/training") / resolved.system.name
+    result = train_recipe(resolved, run_dir=folder, resume=not fresh, initial=initial)
     typer.echo(
         f"{result.checkpoint}: {result.steps} steps, test loss {result.test.loss:.4f}, PESQ {result.test.pesq:.3f}, "
         f"SI-SDR {result.test.si_sdr_db:.2f} dB ({result.test.si_sdr_gain_db:+.2f})"

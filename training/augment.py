@@ -1,8 +1,11 @@
-"""Changes to speech and mixtures: rooms, spectral tilt, band limits, clipping. (T,) float32 in, the same length out."""
+"""Changes to speech and mixtures: rooms, spectral tilt, band limits, clipping; (T,) float32.
+
+The length is kept by all but `change_speed`."""
 
 from __future__ import annotations
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 from scipy.signal import butter, oaconvolve, sosfilt
 
@@ -29,6 +32,13 @@ def reverberate(
     wet = oaconvolve(dry, taps)[: len(dry)]
     target = oaconvolve(dry, early)[: len(dry)]
     return wet.astype(np.float32), target.astype(np.float32)
+
+
+def change_speed(wav: FloatArray, factor: float) -> FloatArray:
+    """Return `wav` played `factor` times as fast, which raises its pitch alike; about T / factor samples."""
+    if factor == 1 or len(wav) == 0:
+        return wav
+    return np.asarray(soxr.resample(wav, factor, 1.0, quality="MQ"), dtype=np.float32)
 
 
 def high_shelf(wav: FloatArray, *, gain_db: float, sample_rate: int, corner_hz: float = 2000.0) -> FloatArray:

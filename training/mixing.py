@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -106,28 +107,37 @@ class Mixer:
         return np.float32(gain if rng.random() < 0.5 else -gain)
 
     def _speech(self, rng: np.random.Generator) -> FloatArray:
-        speech = self._crop("speech", rng)
+        speech = self._crop("speech", rng, speed=self._config.speech_speed)
         for _ in range(CROP_ATTEMPTS - 1):
             if np.mean(np.square(speech)) > SILENT_POWER:
                 break
-            speech = self._crop("speech", rng)
-        if self._config.high_shelf_db:
-            gain_db = rng.uniform(-self._config.high_shelf_db, self._config.high_shelf_db)
-            speech = augment.high_shelf(speech, gain_db=gain_db, sample_rate=self._sample_rate)
-        return speech
+            speech = self._crop("speech", rng, speed=self._config.speech_speed)
+        return self._shelve(speech, rng)
 
-    def _crop(self, kind: Kind, rng: np.random.Generator) -> FloatArray:
-        """Return a random crop of a random clip; a shorter speech clip lies in silence, any other is repeated."""
+    def _shelve(self, wav: FloatArray, rng: np.random.Generator) -> FloatArray:
+        limit_db = self._config.high_shelf_db
+        if limit_db == 0:
+            return wav
+        return augment.high_shelf(wav, gain_db=rng.uniform(-limit_db, limit_db), sample_rate=self._sample_rate)
+
+    def _crop(self, kind: Kind, rng: np.random.Generator, *, speed: tuple[float, float] = (1.0, 1.0)) -> FloatArray:
+        """Return a random crop of a random clip, played at a random speed.
+
+        A speech clip that is too short lies in silence, any other is repeated.
+        """
         length = self._config.segment_samples
+        factor = rng.uniform(*speed)
+        needed = math.ceil(length * factor)
         pool = self._pools[kind]
         index = int(rng.choice(len(pool), p=self._clip_weights[kind]))
-        duration = int(pool.durations[index])
-        if duration >= length:
-            return pool.read(index, start=int(rng.integers(duration - length + 1)), length=length)
-        clip = pool.read(index)
+        start = int(rng.integers(max(0, int(pool.durations[index]) - needed) + 1))
+        clip = augment.change_speed(pool.read(index, start=start, length=needed), factor)[:length]
+        missing = length - len(clip)
+        if missing <= 0:
+            return clip
         if kind == "speech":
-            before = int(rng.integers(length - duration + 1))
-            return np.pad(clip, (before, length - duration - before))
+            before = int(rng.integers(missing + 1))
+            return np.pad(clip, (before, missing - before))
         return np.roll(np.resize(clip, length), int(rng.integers(length)))
 
     def _noise(self, rng: np.random.Generator) -> FloatArray:
@@ -151,7 +161,7 @@ class Mixer:
             return noises.shaped_noise(samples, rng, sample_rate=self._sample_rate)
         if kind == "record":
             return noises.record_noise(samples, rng, sample_rate=self._sample_rate)
-        return self._crop("noise", rng)
+        return self._shelve(self._crop("noise", rng, speed=self._config.noise_speed), rng)
 
     def _babble(self, rng: np.random.Generator) -> FloatArray:
         """Return several voices at once, in a room where there are impulse responses."""

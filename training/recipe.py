@@ -52,9 +52,11 @@ class MixSection(Section):
     near_clean_snr_db: Range = (25.0, 45.0)
     noises: dict[Literal["recorded", "shaped", "babble", "music", "record"], float] = {"recorded": 1.0}
     layers: Annotated[int, Field(ge=1, le=4)] = 1  # at most so many noises at once
+    speech_speed: Range = (1.0, 1.0)  # playing speed, which moves pitch and tempo together
+    noise_speed: Range = (1.0, 1.0)
     reverb: Probability = 0.0
     early_ms: float = 50.0  # reflections later than this are to be removed
-    high_shelf_db: float = 0.0  # speech above 2 kHz is raised or lowered by up to this
+    high_shelf_db: float = 0.0  # speech and recorded noise above 2 kHz are raised or lowered by up to this
     band_limit: Probability = 0.0
     clipping: Probability = 0.0
     level_db: Range = (-36.0, -16.0)  # RMS of the mixture in dBFS
