@@ -15,7 +15,9 @@ class MaskCnn(nn.Module):
     network runs on blocks of any length. It is not scale invariant: in evaluation batch normalisation uses running
     statistics, so the caller brings the signal to the level of training.
 
-    `log_magnitude` feeds log(1 + magnitude) to the first layer; the mask multiplies the linear magnitude either way.
+    `log_magnitude` feeds log(1 + feature_gain * magnitude) to the first layer, else the magnitude itself; the mask
+    multiplies the linear magnitude either way. `feature_gain` says where the logarithm begins to bend: with 1, weak
+    bins of a signal below full scale stay in its linear part and cannot be told apart.
     """
 
     def __init__(
@@ -25,9 +27,11 @@ class MaskCnn(nn.Module):
         hop_length: int = 128,
         channels: tuple[int, ...] = (32, 64, 64, 32),
         log_magnitude: bool = True,
+        feature_gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.log_magnitude = log_magnitude
+        self.feature_gain = feature_gain
         self.context_frames = len(channels) + 1
         self.stft = Stft(n_fft=n_fft, hop_length=hop_length)
         layers: list[nn.Module] = []
@@ -39,7 +43,7 @@ class MaskCnn(nn.Module):
 
     def mask(self, magnitude: Tensor) -> Tensor:
         """Return the mask in (0, 1) of `magnitude` (B, F, N), of the same shape."""
-        features = magnitude.log1p() if self.log_magnitude else magnitude
+        features = (self.feature_gain * magnitude).log1p() if self.log_magnitude else magnitude
         mask: Tensor = self.layers(features.unsqueeze(1))
         return mask.squeeze(1)
 
