@@ -46,7 +46,7 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print as JSO
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
         for check in checks:
-            typer.echo(f"{check.verdict:<5} {check.name:<12} {check.detail}")
+            typer.echo(f"{check.verdict:<5} {check.name:<18} {check.detail}")
     if any(check.verdict is Verdict.BAD for check in checks):
         raise typer.Exit(1)
 
@@ -68,7 +68,10 @@ def _services(settings: Settings) -> Iterator[Check]:
         yield Check(name="services", verdict=Verdict.BAD, detail=error.detail)
         return
     store = settings.s3_endpoint and f"{_without_credentials(settings.s3_endpoint)}, bucket {settings.s3_bucket}"
-    yield _answers("database", _without_credentials(settings.resolved_database_url), backend.jobs.check)
+    database = _answers("database", _without_credentials(settings.resolved_database_url), backend.jobs.check)
+    yield database
+    if database.verdict is Verdict.OK:
+        yield _schema(settings)
     yield _answers("broker", _without_credentials(settings.resolved_broker_url), backend.queue.check)
     yield _answers("store", store or str(settings.objects_dir), backend.store.check)
 
@@ -81,9 +84,25 @@ def _answers(name: str, address: str, check: Callable[[], None]) -> Check:
     return Check(name=name, verdict=Verdict.OK, detail=address)
 
 
+def _schema(settings: Settings) -> Check:
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    from core.database import alembic_config, engine_of
+
+    engine = engine_of(settings.resolved_database_url)
+    with engine.connect() as connection:
+        here = set(MigrationContext.configure(connection).get_current_heads())
+        newest = set(ScriptDirectory.from_config(alembic_config(connection)).get_heads())
+    engine.dispose()
+    if here == newest:
+        return Check(name="schema", verdict=Verdict.OK, detail=f"up to date ({', '.join(here)})")
+    return Check(name="schema", verdict=Verdict.BAD, detail="not that of this version; run `limpid migrate`")
+
+
 def _models(settings: Settings) -> Iterator[Check]:
     """The default preset's model is needed; the others are as the operator likes."""
-    from core.model_catalogue import is_installed
+    from core.model_catalogue import Origin, find_model, is_installed
     from core.presets import DEFAULT_PRESET, PRESETS
 
     for model in dict.fromkeys(preset.model for preset in PRESETS.values() if preset.model):
@@ -93,7 +112,9 @@ def _models(settings: Settings) -> Iterator[Check]:
             yield Check(name=name, verdict=Verdict.OK, detail=f"installed; used by {', '.join(users)}")
             continue
         verdict = Verdict.BAD if DEFAULT_PRESET in users else Verdict.NOTE
-        detail = f"not installed; {', '.join(users)} need `limpid models pull {model}`"
+        is_bundled = find_model(model).origin is Origin.BUNDLED
+        remedy = "reinstall Limpid, which brings it" if is_bundled else f"get it with `limpid models pull {model}`"
+        detail = f"not installed; for {', '.join(users)} {remedy}"
         yield Check(name=name, verdict=verdict, detail=detail)
 
 
