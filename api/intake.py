@@ -85,10 +85,9 @@ async def receive_job(request: Request, query: QueryOptions, *, backend: Backend
         )
 
     body = await run_in_threadpool(_open_body, request, query, open_upload, settings=settings)
-    max_body_bytes = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
-    _check_declared_size(request, max_body_bytes)
+    _check_declared_size(request, max_file_bytes=settings.max_upload_bytes)
     async with contextmanager_in_threadpool(uploads):
-        async for block in _blocks(request, max_body_bytes=max_body_bytes):
+        async for block in _blocks(request, max_file_bytes=settings.max_upload_bytes):
             await run_in_threadpool(body.feed, block)
         return await run_in_threadpool(submit)
 
@@ -149,19 +148,21 @@ def _name_of(request: Request) -> str:
     return header.get_filename("")
 
 
-def _check_declared_size(request: Request, max_body_bytes: int) -> None:
+def _check_declared_size(request: Request, *, max_file_bytes: int) -> None:
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and (len(declared) > _MAX_LENGTH_DIGITS or int(declared) > max_body_bytes):
-        raise _too_large(max_body_bytes)
+    if declared.isdecimal() and (
+        len(declared) > _MAX_LENGTH_DIGITS or int(declared) > max_file_bytes + FORM_OVERHEAD_BYTES
+    ):
+        raise _too_large(max_file_bytes)
 
 
-async def _blocks(request: Request, *, max_body_bytes: int) -> AsyncIterator[bytes]:
+async def _blocks(request: Request, *, max_file_bytes: int) -> AsyncIterator[bytes]:
     buffer = bytearray()
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
-        if received > max_body_bytes:
-            raise _too_large(max_body_bytes)
+        if received > max_file_bytes + FORM_OVERHEAD_BYTES:
+            raise _too_large(max_file_bytes)
         buffer += chunk
         if len(buffer) >= BLOCK_BYTES:
             yield bytes(buffer)
@@ -170,5 +171,5 @@ async def _blocks(request: Request, *, max_body_bytes: int) -> AsyncIterator[byt
         yield bytes(buffer)
 
 
-def _too_large(max_body_bytes: int) -> InputTooLarge:
-    return InputTooLarge(f"The request is larger than the limit of {max_body_bytes} bytes.")
+def _too_large(max_file_bytes: int) -> InputTooLarge:
+    return InputTooLarge(f"The file is larger than the limit of {max_file_bytes} bytes.")

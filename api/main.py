@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from importlib.metadata import version
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,7 +16,7 @@ from api.schemas import API_PREFIX
 from core.backend import Backend, open_backend
 from core.settings import Settings
 
-SHUTDOWN_S = 10  # for requests in progress; a long poll need not delay a restart by its minute
+SHUTDOWN_S = 10  # for requests in progress
 
 
 def create_app(settings: Settings | None = None, backend: Backend | None = None) -> FastAPI:
@@ -30,6 +30,7 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.is_stopping = False
     app.state.backend = backend or open_backend(settings)
     app.add_middleware(RequestIdMiddleware)
     install_error_handlers(app)
@@ -41,14 +42,34 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
 
 
 def run_api(settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM. Logs, access log included, go through logging, as the caller has set it up."""
-    logging.getLogger("uvicorn.access").setLevel(settings.log_level)
-    uvicorn.run(
-        create_app(settings),
+    """Serve until SIGINT or SIGTERM. Logs, access log included, go through logging, as the caller has set it up.
+
+    SystemExit with status 1 when the port cannot be had.
+    """
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
         host=host,
         port=port,
+        log_level=settings.log_level.lower(),
         log_config=None,
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
+    server = _Server(config, app)
+    server.run()
+    if not server.started:
+        raise SystemExit(1)
+
+
+class _Server(uvicorn.Server):
+    """Tells the application at once that it is to stop, so that long polls need not be waited for."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._app.state.is_stopping = True
+        super().handle_exit(sig, frame)

@@ -40,12 +40,12 @@ async def wait_for_job(
 ) -> JobDocument:
     """The job as `read` (which blocks) gives it, at the latest after `wait_s` seconds, earlier once `is_awaited`.
 
-    Also returns when the client has gone: there is nobody to wait for.
+    Also returns when the client has gone, and when the server is about to stop: the client asks the next one.
     """
     deadline = time.monotonic() + wait_s
     while True:
         document = JobDocument.of(await run_in_threadpool(read))
-        left_s = deadline - time.monotonic()
+        left_s = 0.0 if request.app.state.is_stopping else deadline - time.monotonic()
         if is_awaited(document) or left_s <= 0 or await request.is_disconnected():
             return document
         await asyncio.sleep(min(POLL_INTERVAL_S, left_s))

@@ -15,7 +15,7 @@ from core.audio.probe import probe
 from core.errors import InputTooLarge, ModelUnavailable, QueueError, StorageError, UnsupportedMedia
 from core.file_names import safe_file_name
 from core.jobs import Device, InputFile, Job, JobStatus, Lane, Progress
-from core.model_catalogue import find_model
+from core.model_catalogue import Origin, find_model
 from core.options import EnhanceOptions, resolve_options
 from core.presets import DEFAULT_PRESET
 from core.queue import JobQueue
@@ -94,11 +94,13 @@ class InputUpload:
 def check_request(request: JobRequest, *, settings: Settings) -> EnhanceOptions:
     """The resolved options; UnknownPreset, InvalidOptions or ModelUnavailable when the job could not run."""
     options = resolve_options(request.preset, request.overrides, request.outputs)
-    if options.model is not None and not find_model(options.model).is_installed(settings.resolved_models_dir):
-        raise ModelUnavailable(
-            f"Preset {options.preset!r} needs the model {options.model!r}, which is not installed. "
-            f"The operator installs it with `limpid models pull {options.model}`."
-        )
+    if options.model is not None:
+        record = find_model(options.model)
+        if not record.is_installed(settings.resolved_models_dir):
+            remedy = f" The operator can: `limpid models pull {record.name}`." if record.origin is Origin.PULLED else ""
+            raise ModelUnavailable(
+                f"Preset {options.preset!r} needs the model {record.name!r}, which is not installed.{remedy}"
+            )
     return options
 
 
