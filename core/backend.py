@@ -1,0 +1,71 @@
+"""The concrete parts behind the ports, as the settings choose them. Used where a process is put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from core.celery_config import make_celery, prepare_broker
+from core.database import create_engine_for, migrate
+from core.queue import JobQueue
+from core.queue_celery import CeleryJobQueue
+from core.repository_sql import SqlJobRepository
+from core.settings import Settings
+from core.storage import ObjectStore
+from core.storage_local import LocalObjectStore
+from core.storage_s3 import S3ObjectStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """What a process needs from outside. `jobs` is SqlJobRepository: both JobRepository and RunRepository."""
+
+    store: ObjectStore
+    jobs: SqlJobRepository
+    queue: JobQueue
+
+
+def open_backend(settings: Settings) -> Backend:
+    """The configured parts. Nothing connects yet, so that a process can start before its servers do."""
+    prepare_broker(settings)
+    return Backend(
+        store=open_store(settings),
+        jobs=SqlJobRepository(
+            create_engine_for(settings),
+            max_attempts=settings.max_attempts,
+            resend_after_s=settings.resend_after_s,
+        ),
+        queue=CeleryJobQueue(make_celery(settings)),
+    )
+
+
+def prepare_backend(settings: Settings) -> None:
+    """Bring the database to the newest schema, and make the bucket or folders that are missing. Safe to repeat.
+
+    Run once before the processes start; StorageError when a server does not answer.
+    """
+    migrate(settings.resolved_database_url)
+    prepare_broker(settings)
+    store = open_store(settings)
+    if isinstance(store, S3ObjectStore):
+        store.ensure_bucket()
+    store.check()
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """S3 where an endpoint is configured, else the local folder."""
+    if settings.s3_endpoint is None:
+        return LocalObjectStore(settings.objects_dir)
+    return S3ObjectStore(
+        settings.s3_bucket,
+        endpoint=settings.s3_endpoint,
+        public_endpoint=settings.s3_public_endpoint,
+        region=settings.s3_region,
+        access_key=_revealed(settings.s3_access_key),
+        secret_key=_revealed(settings.s3_secret_key),
+    )
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
