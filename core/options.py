@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.dsp.chain import chain_as_json, parse_chain
 from core.errors import InvalidOptions
 from core.presets import find_preset
 
+Format = Literal["wav", "flac", "mp3", "m4a", "opus", "ogg"]
 Subtype = Literal["PCM_16", "PCM_24", "FLOAT"]
 
 
 class OutputSpec(BaseModel):
-    """One encoding of the result. `subtype` None follows the source: PCM_16, PCM_24 or FLOAT."""
+    """One encoding of the result.
+
+    `subtype` None follows the source: PCM_16, PCM_24 or FLOAT. Lossy formats have none and ignore it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["wav", "flac"] = "wav"
+    format: Format = "wav"
     subtype: Subtype | None = None
+
+    @model_validator(mode="after")
+    def _check_subtype(self) -> Self:
+        if self.format == "flac" and self.subtype == "FLOAT":
+            raise ValueError("FLAC has no subtype FLOAT; choose PCM_16 or PCM_24, or WAV for float samples")
+        return self
 
 
 class EnhanceOptions(BaseModel):

@@ -1,0 +1,203 @@
+"""Last step of the pipeline: estimates become files at the input's rate and length, with the DSP chain on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.audio.encode import LIMITS, AudioWriter
+from core.audio.formats import AudioProbe, default_subtype, extension_for, media_type_for
+from core.audio.resample import resample_stream
+from core.dsp.chain import parse_chain, run_chain
+from core.enhancement.levels import LevelMeter
+from core.enhancement.prepare import Prepared
+from core.enhancement.protocol import FloatArray
+from core.enhancement.scratch import ScratchSignal
+from core.options import EnhanceOptions
+
+RESIDUAL = "residual"
+_HASH_BLOCK_BYTES = 1024**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProducedFile:
+    """One encoded output, still in the workspace."""
+
+    path: Path
+    name: str
+    role: str
+    media_type: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The files, the levels of each role, and what the user should know."""
+
+    files: tuple[ProducedFile, ...]
+    levels: dict[str, dict[str, Any]]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Encoding:
+    """One file to be written."""
+
+    role: str
+    name: str
+    path: Path
+    format: str
+    subtype: str
+
+
+def finish(
+    prepared: Prepared,
+    estimates: ScratchSignal | None,
+    *,
+    stems: Sequence[str],
+    options: EnhanceOptions,
+    input_name: str,
+    workspace: Path,
+    on_fraction: Callable[[float], None],
+) -> Finished:
+    """Mix by `strength`, run the chain, encode. `estimates` holds stem after stem, each with every channel.
+
+    The outputs have exactly the input's length, rate and channels. The residual is the input less all outputs.
+    """
+    native = prepared.native
+    steps = parse_chain(options.chain)
+    chained = [
+        run_chain(
+            steps,
+            partial(_mixed_blocks, prepared, estimates, index, options.strength),
+            sample_rate=native.sample_rate,
+            channels=native.channels,
+            scratch=partial(_chain_scratch, workspace, stem),
+        )
+        for index, stem in enumerate(stems)
+    ]
+    roles = (*stems, RESIDUAL) if options.residual else tuple(stems)
+    encodings = _plan_encodings(prepared, roles, options=options, input_name=input_name, workspace=workspace)
+    meters = {role: LevelMeter(native.sample_rate) for role in roles}
+    with ExitStack() as stack:
+        writers = [stack.enter_context(_open_writer(encoding, prepared)) for encoding in encodings]
+        position = 0
+        for blocks in zip(*(stream() for stream in chained), strict=True):
+            stop = position + blocks[0].shape[1]
+            signals = dict(zip(stems, blocks, strict=True))
+            if options.residual:
+                signals[RESIDUAL] = native.read(position, stop) - np.sum(blocks, axis=0, dtype=np.float32)
+            for role, wav in signals.items():
+                meters[role].update(wav)
+            for encoding, writer in zip(encodings, writers, strict=True):
+                writer.write(signals[encoding.role])
+            position = stop
+            on_fraction(position / native.frames)
+    if position != native.frames:
+        raise RuntimeError(f"the chain returned {position} of {native.frames} frames")
+    return Finished(
+        files=tuple(_produced(encoding) for encoding in encodings),
+        levels={role: meter.result() for role, meter in meters.items()},
+        warnings=tuple(
+            f"{writer.clipped_samples} samples of {encoding.name!r} were beyond full scale and were clipped. "
+            "WAV with subtype FLOAT keeps them."
+            for encoding, writer in zip(encodings, writers, strict=True)
+            if writer.clipped_samples
+        ),
+    )
+
+
+def _mixed_blocks(
+    prepared: Prepared, estimates: ScratchSignal | None, stem_index: int, strength: float
+) -> Iterator[FloatArray]:
+    """strength * estimate + (1 - strength) * input at the input's rate, block by block."""
+    native = prepared.native
+    if estimates is None or strength == 0:
+        yield from native.blocks()
+        return
+    channels = slice(stem_index * native.channels, (stem_index + 1) * native.channels)
+    position = 0
+    for estimate in resample_stream(
+        estimates.blocks(channels),
+        estimates.sample_rate,
+        output_rate=native.sample_rate,
+        channels=native.channels,
+        output_frames=native.frames,
+    ):
+        stop = position + estimate.shape[1]
+        if strength == 1:
+            yield estimate
+        else:
+            dry = native.read(position, stop)
+            yield (strength * estimate + (1 - strength) * dry).astype(np.float32, copy=False)
+        position = stop
+
+
+def _chain_scratch(workspace: Path, stem: str, name: str) -> Path:
+    return workspace / f"{stem}.{name}.f32"
+
+
+def _plan_encodings(
+    prepared: Prepared, roles: Sequence[str], *, options: EnhanceOptions, input_name: str, workspace: Path
+) -> list[_Encoding]:
+    """Every role in every format: `talk.enhanced.wav`; the output's number is added where one format comes twice."""
+    base = Path(input_name).stem or "audio"
+    formats = [spec.format for spec in options.outputs]
+    encodings = []
+    for role in roles:
+        for number, spec in enumerate(options.outputs):
+            extension = extension_for(spec.format)
+            mark = f".{number + 1}" if formats.index(spec.format) != number else ""
+            encodings.append(
+                _Encoding(
+                    role=role,
+                    name=f"{base}.{role}{mark}{extension}",
+                    path=workspace / f"{role}.{number}{extension}",
+                    format=spec.format,
+                    subtype=spec.subtype or _subtype_like(prepared.probe, spec.format),
+                )
+            )
+    return encodings
+
+
+def _subtype_like(probe: AudioProbe, output_format: str) -> str:
+    """The source's depth, or the deepest that the format has (FLAC knows no float)."""
+    subtype = default_subtype(probe)
+    subtypes = LIMITS[output_format].subtypes
+    return subtype if subtype in subtypes else subtypes[-1]
+
+
+def _open_writer(encoding: _Encoding, prepared: Prepared) -> AudioWriter:
+    native = prepared.native
+    return AudioWriter(
+        encoding.path,
+        encoding.format,
+        sample_rate=native.sample_rate,
+        channels=native.channels,
+        subtype=encoding.subtype,
+        frames=native.frames,
+        tags=prepared.tags,
+    )
+
+
+def _produced(encoding: _Encoding) -> ProducedFile:
+    digest = hashlib.sha256()
+    with encoding.path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return ProducedFile(
+        path=encoding.path,
+        name=encoding.name,
+        role=encoding.role,
+        media_type=media_type_for(encoding.format),
+        bytes=encoding.path.stat().st_size,
+        sha256=digest.hexdigest(),
+    )

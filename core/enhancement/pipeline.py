@@ -1,0 +1,161 @@
+"""The way of one recording: prepare, enhance, finish. Constant memory for any length; scratch lives in `workspace`.
+
+Used by the worker and by `limpid enhance`; it knows nothing of queues, databases or object stores.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.audio.segments import SegmentJoiner, split_segments
+from core.enhancement.finish import ProducedFile, finish
+from core.enhancement.prepare import Prepared, prepare, select_group
+from core.enhancement.progress import ProgressMeter, ProgressSink
+from core.enhancement.protocol import Enhancer, FloatArray
+from core.enhancement.scratch import ScratchSignal
+from core.jobs import Progress, Stage
+from core.options import EnhanceOptions
+
+CLEAN_ROLE = "enhanced"
+"""The role of the only output when no engine runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineResult:
+    """The files of a run, still in its workspace, and what is to be said of them."""
+
+    files: tuple[ProducedFile, ...]
+    report: dict[str, Any]
+    warnings: tuple[str, ...]
+    progress: Progress
+
+
+def run_pipeline(
+    source: Path,
+    *,
+    options: EnhanceOptions,
+    input_name: str,
+    workspace: Path,
+    enhancer: Enhancer | None,
+    on_progress: ProgressSink,
+) -> PipelineResult:
+    """Restore the recording `source` into files below `workspace`, which the caller makes and removes.
+
+    `enhancer` is the engine that `options.model` names, None for none. Whatever `on_progress` raises stops the run.
+    Raises InvalidAudio, UnsupportedMedia or InsufficientDisk for what the recording or the machine lacks.
+    """
+    info = enhancer.info if enhancer else None
+    meter = ProgressMeter(on_progress, has_model=enhancer is not None)
+    with ExitStack() as scratch:
+        prepared = prepare(
+            source,
+            options=options,
+            input_name=input_name,
+            workspace=workspace,
+            info=info,
+            scratch=scratch,
+            on_fraction=lambda fraction: meter.update(Stage.PREPARE, fraction),
+        )
+        meter.duration_s = prepared.native.frames / prepared.native.sample_rate
+        prepare_s = meter.elapsed_s
+        estimates = None
+        if enhancer is not None and options.strength > 0:
+            estimates = _new_estimates(prepared, enhancer, workspace=workspace, scratch=scratch)
+            _enhance(prepared, enhancer, estimates, seed=options.seed, meter=meter)
+        enhance_s = meter.elapsed_s - prepare_s
+        finished = finish(
+            prepared,
+            estimates,
+            stems=info.stems if info else (CLEAN_ROLE,),
+            options=options,
+            input_name=input_name,
+            workspace=workspace,
+            on_fraction=lambda fraction: meter.update(Stage.FINISH, fraction),
+        )
+    progress = meter.finish()
+    report = {
+        "duration_s": progress.duration_s,
+        "rtf": progress.rtf,
+        "stage_s": {
+            Stage.PREPARE: prepare_s,
+            Stage.ENHANCE: enhance_s,
+            Stage.FINISH: meter.elapsed_s - prepare_s - enhance_s,
+        },
+        "peak_memory_bytes": peak_memory_bytes(),
+        "input": {
+            "format": prepared.probe.format,
+            "sample_rate": prepared.native.sample_rate,
+            "channels": prepared.native.channels,
+            "frames": prepared.native.frames,
+            **prepared.levels,
+        },
+        "outputs": finished.levels,
+        "model": info
+        and {
+            "name": info.name,
+            "licence": info.licence,
+            "weights_sha256": info.weights_sha256,
+            "sample_rate": info.sample_rate,
+        },
+        "bandwidth_hz": min(prepared.native.sample_rate, prepared.model.sample_rate) / 2,
+    }
+    return PipelineResult(
+        files=finished.files, report=report, warnings=prepared.warnings + finished.warnings, progress=progress
+    )
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident set that this process ever had, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _new_estimates(prepared: Prepared, enhancer: Enhancer, *, workspace: Path, scratch: ExitStack) -> ScratchSignal:
+    """An empty signal for stem after stem, each with every channel."""
+    return scratch.enter_context(
+        ScratchSignal(
+            workspace / "estimates.f32",
+            channels=len(enhancer.info.stems) * prepared.model.channels,
+            sample_rate=prepared.model.sample_rate,
+        )
+    )
+
+
+def _enhance(
+    prepared: Prepared, enhancer: Enhancer, estimates: ScratchSignal, *, seed: int, meter: ProgressMeter
+) -> None:
+    """Run the engine segment by segment and append what is finished to `estimates`."""
+    signal, stems = prepared.model, enhancer.info.stems
+    segments = list(split_segments(signal.frames, enhancer.info.segment))
+    joiner = SegmentJoiner()
+    calls = len(segments) * len(prepared.groups)
+    for index, segment in enumerate(segments):
+        estimate = np.empty((len(stems), signal.channels, segment.read_stop - segment.read_start), dtype=np.float32)
+        wav = signal.read(segment.read_start, segment.read_stop)
+        for number, group in enumerate(prepared.groups):
+            done = index * len(prepared.groups) + number
+
+            def report(fraction: float, done: int = done) -> None:
+                meter.update(Stage.ENHANCE, (done + fraction) / calls)
+
+            statistics = prepared.statistics[number]
+            result = enhancer.enhance(
+                select_group(wav, group), signal.sample_rate, statistics=statistics, seed=seed, on_progress=report
+            )
+            _place(estimate, result, group)
+            report(1.0)
+        estimates.append(joiner.add(segment, estimate).reshape(estimates.channels, -1))
+
+
+def _place(estimate: FloatArray, result: FloatArray, group: tuple[int, ...]) -> None:
+    """Put a group's result (S, len(group), T) back; a channel that was paired with itself gets the pair's mean."""
+    for channel in dict.fromkeys(group):
+        positions = [position for position, member in enumerate(group) if member == channel]
+        estimate[:, channel] = result[:, positions].mean(axis=1)

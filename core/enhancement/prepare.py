@@ -1,0 +1,181 @@
+"""First step of the pipeline: a file becomes scratch signals at its own and the engine's rate, with global figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.audio.decode import AudioReader
+from core.audio.formats import AudioProbe
+from core.audio.probe import probe
+from core.audio.resample import expected_frames, resample_stream
+from core.audio.tags import read_tags
+from core.enhancement.levels import LevelMeter
+from core.enhancement.protocol import EnhancerInfo, FloatArray, SignalStatistics
+from core.enhancement.scratch import BYTES_PER_SAMPLE, ScratchSignal, require_free_disk
+from core.errors import InvalidAudio
+from core.options import EnhanceOptions
+
+_DECODE_SHARE = 0.7
+"""Of the stage's time, for a compressed file whose rate is not the engine's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What the later steps read. `model` is `native` itself when no resampling was needed, or no engine runs."""
+
+    probe: AudioProbe
+    native: ScratchSignal
+    model: ScratchSignal
+    groups: tuple[tuple[int, ...], ...]
+    statistics: tuple[SignalStatistics, ...]  # one for each group
+    levels: dict[str, Any]
+    tags: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def prepare(
+    source: Path,
+    *,
+    options: EnhanceOptions,
+    input_name: str,
+    workspace: Path,
+    info: EnhancerInfo | None,
+    scratch: ExitStack,
+    on_fraction: Callable[[float], None],
+) -> Prepared:
+    """Decode `source` into signals below `workspace` that `scratch` closes; `on_fraction` hears of 0..1 of this step.
+
+    UnsupportedMedia or InvalidAudio when it cannot be decoded, InsufficientDisk when the scratch files will not fit.
+    """
+    probed = probe(source, name=input_name)
+    if probed.frames is not None:
+        require_free_disk(workspace, scratch_bytes(probed, options=options, info=info))
+    native, levels, warnings = _decode(
+        source, probed, input_name=input_name, workspace=workspace, scratch=scratch, on_fraction=on_fraction
+    )
+    model = native
+    groups: tuple[tuple[int, ...], ...] = ()
+    statistics: tuple[SignalStatistics, ...] = ()
+    if info is not None:
+        if info.sample_rate != native.sample_rate:
+            model = _resample(native, info.sample_rate, workspace=workspace, scratch=scratch, on_fraction=on_fraction)
+        groups = channel_groups(native.channels, info.channels)
+        statistics = group_statistics(model, groups)
+    on_fraction(1.0)
+    return Prepared(
+        probe=probed,
+        native=native,
+        model=model,
+        groups=groups,
+        statistics=statistics,
+        levels=levels,
+        tags=read_tags(source),
+        warnings=warnings,
+    )
+
+
+def scratch_bytes(probed: AudioProbe, *, options: EnhanceOptions, info: EnhancerInfo | None) -> int:
+    """Upper estimate of the scratch space of a job in bytes, from the probe alone; 0 when the length is unknown.
+
+    Counts the decoded signal, its copy at the engine's rate, the estimates, what the chain materialises in between
+    (at most one signal for each step) and the encoded outputs at four bytes a sample.
+    """
+    if probed.frames is None:
+        return 0
+    native = probed.frames * probed.channels * BYTES_PER_SAMPLE
+    stems = len(info.stems) if info else 1
+    model_rate = info.sample_rate if info else probed.sample_rate
+    at_model_rate = math.ceil(native * model_rate / probed.sample_rate)
+    encoded = native * (stems + options.residual) * len(options.outputs)
+    return native + at_model_rate * (1 + stems) + native * stems * len(options.chain) + encoded
+
+
+def channel_groups(channels: int, engine_channels: int) -> tuple[tuple[int, ...], ...]:
+    """The channels that go into each call of an engine, in order.
+
+    A mono engine takes each channel alone. A stereo engine takes pairs; a channel without a partner is paired with
+    itself: 1 -> ((0, 0),), 5 -> ((0, 1), (2, 3), (4, 4)).
+    """
+    starts = range(0, channels, engine_channels)
+    return tuple(tuple(min(start + offset, channels - 1) for offset in range(engine_channels)) for start in starts)
+
+
+def group_statistics(signal: ScratchSignal, groups: Sequence[tuple[int, ...]]) -> tuple[SignalStatistics, ...]:
+    """Mean, unbiased standard deviation and peak of each group's mono mix, summed in float64 over the whole signal."""
+    sums = np.zeros(len(groups))
+    squares = np.zeros(len(groups))
+    peaks = np.zeros(len(groups))
+    for block in signal.blocks():
+        for index, group in enumerate(groups):
+            mono = block[list(group)].mean(axis=0, dtype=np.float64)
+            sums[index] += mono.sum()
+            squares[index] += np.square(mono).sum()
+            peaks[index] = max(peaks[index], np.abs(mono).max(initial=0.0))
+    count = signal.frames
+    means = sums / count
+    variances = np.maximum(squares - count * means**2, 0.0) / max(count - 1, 1)
+    return tuple(
+        SignalStatistics(samples=count, mean=float(mean), std=math.sqrt(variance), peak=float(peak))
+        for mean, variance, peak in zip(means, variances, peaks, strict=True)
+    )
+
+
+def _decode(
+    source: Path,
+    probed: AudioProbe,
+    *,
+    input_name: str,
+    workspace: Path,
+    scratch: ExitStack,
+    on_fraction: Callable[[float], None],
+) -> tuple[ScratchSignal, dict[str, Any], tuple[str, ...]]:
+    with AudioReader(source, name=input_name) as reader:
+        native = scratch.enter_context(
+            ScratchSignal(workspace / "native.f32", channels=reader.channels, sample_rate=reader.sample_rate)
+        )
+        meter = LevelMeter(reader.sample_rate)
+        for block in reader.blocks():
+            native.append(block)
+            meter.update(block)
+            if probed.frames:
+                on_fraction(_DECODE_SHARE * native.frames / probed.frames)
+        warning = reader.warning
+    if native.frames == 0:
+        raise InvalidAudio("The file holds no audio samples.")
+    return native, meter.result(), (warning,) if warning else ()
+
+
+def _resample(
+    native: ScratchSignal,
+    sample_rate: int,
+    *,
+    workspace: Path,
+    scratch: ExitStack,
+    on_fraction: Callable[[float], None],
+) -> ScratchSignal:
+    frames = expected_frames(native.frames, native.sample_rate, sample_rate)
+    model = scratch.enter_context(
+        ScratchSignal(workspace / "model.f32", channels=native.channels, sample_rate=sample_rate)
+    )
+    for block in resample_stream(
+        native.blocks(),
+        native.sample_rate,
+        output_rate=sample_rate,
+        channels=native.channels,
+        output_frames=frames,
+    ):
+        model.append(block)
+        on_fraction(_DECODE_SHARE + (1 - _DECODE_SHARE) * model.frames / frames)
+    return model
+
+
+def select_group(wav: FloatArray, group: tuple[int, ...]) -> FloatArray:
+    """The channels of one group, (len(group), T)."""
+    return np.ascontiguousarray(wav[list(group)])

@@ -1,0 +1,81 @@
+"""Signals on disk: raw float32, time-major, so that they grow by appending and any part is one contiguous read."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from core.enhancement.protocol import FloatArray
+from core.errors import InsufficientDisk
+
+BYTES_PER_SAMPLE = 4
+BLOCK_FRAMES = 65536
+"""Frames per block of every streaming pass: 1.4 s at 48 kHz, 0.5 MB in stereo."""
+
+_MIB = 1024**2
+
+
+class ScratchSignal:
+    """A signal (channels, frames) in one file. Written once by `append`, then read at random; nothing is held."""
+
+    def __init__(self, path: Path, *, channels: int, sample_rate: int) -> None:
+        self.path = path
+        self.channels = channels
+        self.sample_rate = sample_rate
+        self.frames = 0
+        self._file = path.open("w+b")
+
+    def append(self, wav: FloatArray) -> None:
+        """Add `wav` (channels, frames) at the end; InsufficientDisk when the disk is full."""
+        data = np.ascontiguousarray(wav.T, dtype=np.float32)
+        try:
+            self._file.seek(self.frames * self.channels * BYTES_PER_SAMPLE)
+            self._file.write(data.data)
+            self._file.flush()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise InsufficientDisk("The scratch disk filled up during the job; free some space and retry.") from error
+        self.frames += data.shape[0]
+
+    def read(self, start: int, stop: int) -> FloatArray:
+        """Samples [start, stop) as (channels, stop - start); the range must lie inside the signal."""
+        if not 0 <= start <= stop <= self.frames:
+            raise ValueError(f"[{start}, {stop}) is not within {self.frames} frames")
+        self._file.seek(start * self.channels * BYTES_PER_SAMPLE)
+        data = np.fromfile(self._file, dtype=np.float32, count=(stop - start) * self.channels)
+        return np.ascontiguousarray(data.reshape(stop - start, self.channels).T)
+
+    def blocks(self, channels: slice = slice(None), *, block_frames: int = BLOCK_FRAMES) -> Iterator[FloatArray]:
+        """The signal from the start in blocks (channels, <= block_frames)."""
+        for start in range(0, self.frames, block_frames):
+            yield self.read(start, min(start + block_frames, self.frames))[channels]
+
+    def close(self) -> None:
+        """Close and delete the file."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def require_free_disk(folder: Path, needed_bytes: int) -> None:
+    """Refuse a job whose scratch files would not fit; InsufficientDisk names both figures."""
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
+        raise InsufficientDisk(
+            f"The job needs {needed_bytes / _MIB:.0f} MiB of scratch space and {free_bytes / _MIB:.0f} MiB are free. "
+            "Free some space, point LIMPID_SCRATCH_DIR at a larger disk, or submit a shorter file."
+        )

@@ -1,0 +1,282 @@
+"""The pipeline by physics: an identity engine must return the recording, whatever its rate, channels and length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from core.audio.segments import SegmentPlan
+from core.enhancement.pipeline import PipelineResult, run_pipeline
+from core.enhancement.protocol import EnhancerInfo, FloatArray, ProgressCallback, SignalStatistics
+from core.errors import InsufficientDisk, InvalidAudio, JobCancelled
+from core.jobs import Progress, Stage
+from core.options import resolve_options
+
+NULL_DBFS = -120.0
+
+
+class GainEnhancer:
+    """An engine that multiplies by one gain per stem, in small segments."""
+
+    def __init__(self, gains: Sequence[float] = (1.0,), *, sample_rate: int = 16_000, channels: int = 1) -> None:
+        self.gains = gains
+        self.calls: list[tuple[tuple[int, ...], SignalStatistics]] = []
+        self.info = EnhancerInfo(
+            name="gain",
+            sample_rate=sample_rate,
+            channels=channels,
+            stems=("enhanced",) if len(gains) == 1 else tuple(f"stem{index}" for index in range(len(gains))),
+            segment=SegmentPlan(segment_samples=4000, context_samples=200, crossfade_samples=100),
+            weights_sha256=None,
+            licence="Apache-2.0",
+        )
+
+    def enhance(
+        self,
+        wav: FloatArray,
+        sample_rate: int,
+        *,
+        statistics: SignalStatistics,
+        seed: int = 0,
+        on_progress: ProgressCallback | None = None,
+    ) -> FloatArray:
+        assert sample_rate == self.info.sample_rate
+        self.calls.append((wav.shape, statistics))
+        if on_progress:
+            on_progress(0.5)
+        return np.stack([wav * np.float32(gain) for gain in self.gains])
+
+
+class Recorder:
+    """A progress sink that remembers, and stops the run when told to."""
+
+    def __init__(self, stop_at: Stage | None = None) -> None:
+        self.steps: list[tuple[Stage, Progress]] = []
+        self.stop_at = stop_at
+
+    def __call__(self, stage: Stage, progress: Progress) -> None:
+        self.steps.append((stage, progress))
+        if stage is self.stop_at:
+            raise JobCancelled
+
+
+def noise(frames: int, channels: int, seed: int = 1) -> FloatArray:
+    return (0.2 * np.random.default_rng(seed).standard_normal((channels, frames))).astype(np.float32)
+
+
+def run(
+    tmp_path: Path,
+    wav: FloatArray,
+    sample_rate: int,
+    enhancer: GainEnhancer | None,
+    *,
+    overrides: dict[str, Any] | None = None,
+    outputs: list[dict[str, Any]] | None = None,
+    sink: Recorder | None = None,
+    subtype: str = "FLOAT",
+) -> PipelineResult:
+    source = tmp_path / "source.wav"
+    soundfile.write(source, wav.T, sample_rate, subtype=subtype)
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    preset = "speech" if enhancer else "clean-only"
+    return run_pipeline(
+        source,
+        options=resolve_options(preset, overrides, outputs),
+        input_name="talk.wav",
+        workspace=workspace,
+        enhancer=enhancer,
+        on_progress=sink or Recorder(),
+    )
+
+
+def read(result: PipelineResult, index: int = 0) -> tuple[FloatArray, int]:
+    wav, sample_rate = soundfile.read(result.files[index].path, dtype="float32", always_2d=True)
+    return np.ascontiguousarray(wav.T), sample_rate
+
+
+def level_dbfs(wav: FloatArray) -> float:
+    return float(20 * np.log10(np.abs(wav).max() + 1e-12))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6])
+@pytest.mark.parametrize("engine_channels", [1, 2])
+@pytest.mark.parametrize("frames", [1, 2, 199, 4000, 4050, 4051, 20_001])
+def test_identity_engine_nulls_against_the_input(
+    tmp_path: Path, frames: int, channels: int, engine_channels: int
+) -> None:
+    wav = noise(frames, channels)
+
+    result = run(tmp_path, wav, 16_000, GainEnhancer(channels=engine_channels))
+
+    output, sample_rate = read(result)
+    assert sample_rate == 16_000
+    assert output.shape == wav.shape
+    assert level_dbfs(output - wav) < NULL_DBFS
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 11_025, 44_100, 48_000, 96_000])
+def test_native_rate_and_length_are_restored(tmp_path: Path, sample_rate: int) -> None:
+    frames = sample_rate + 17
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(frames) / sample_rate)
+    wav = np.stack([tone, -tone]).astype(np.float32)
+
+    result = run(tmp_path, wav, sample_rate, GainEnhancer())
+
+    output, rate = read(result)
+    assert rate == sample_rate
+    assert output.shape == wav.shape
+    inner = slice(sample_rate // 10, -sample_rate // 10)
+    assert level_dbfs((output - wav)[:, inner]) < -80
+
+
+def test_output_plus_residual_is_the_input(tmp_path: Path) -> None:
+    wav = noise(10_000, 2)
+
+    result = run(tmp_path, wav, 16_000, GainEnhancer([0.3]), overrides={"residual": True})
+
+    assert [file.role for file in result.files] == ["enhanced", "residual"]
+    output, residual = read(result, 0)[0], read(result, 1)[0]
+    assert level_dbfs(output + residual - wav) < NULL_DBFS
+
+
+@pytest.mark.parametrize(("strength", "gain"), [(0.0, 1.0), (0.25, 0.75), (1.0, 0.0)])
+def test_strength_mixes_between_input_and_estimate(tmp_path: Path, strength: float, gain: float) -> None:
+    wav = noise(9_000, 1)
+
+    result = run(tmp_path, wav, 16_000, GainEnhancer([0.0]), overrides={"strength": strength})
+
+    assert level_dbfs(read(result)[0] - gain * wav) < NULL_DBFS
+
+
+def test_stems_keep_their_balance_and_sum_to_the_mix(tmp_path: Path) -> None:
+    wav = noise(9_000, 2)
+
+    result = run(tmp_path, wav, 44_100, GainEnhancer([0.7, 0.3], sample_rate=44_100, channels=2))
+
+    assert [file.name for file in result.files] == ["talk.stem0.wav", "talk.stem1.wav"]
+    assert level_dbfs(read(result, 0)[0] + read(result, 1)[0] - wav) < -90
+
+
+def test_segments_share_the_statistics_of_the_whole_recording(tmp_path: Path) -> None:
+    wav = noise(20_000, 2)
+    wav[:, 10_000:] *= 3
+    engine = GainEnhancer()
+
+    run(tmp_path, wav, 16_000, engine)
+
+    left = [statistics for _, statistics in engine.calls[0::2]]
+    assert len(set(left)) == 1
+    assert left[0].std == pytest.approx(float(wav[0].astype(np.float64).std(ddof=1)), rel=1e-6)
+    assert left[0].peak == pytest.approx(float(np.abs(wav[0]).max()))
+
+
+def test_progress_never_falls_and_ends_complete(tmp_path: Path) -> None:
+    sink = Recorder()
+
+    result = run(tmp_path, noise(30_000, 1), 48_000, GainEnhancer(), sink=sink)
+
+    fractions = [progress.fraction for _, progress in sink.steps]
+    assert fractions == sorted(fractions)
+    assert {stage for stage, _ in sink.steps} == set(Stage)
+    assert result.progress.fraction == 1.0
+    assert result.progress.duration_s == pytest.approx(30_000 / 48_000)
+    assert result.progress.rtf is not None
+    assert result.progress.rtf > 0
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_a_sink_that_raises_stops_the_run_and_leaves_no_scratch(tmp_path: Path, stage: Stage) -> None:
+    sink = Recorder(stop_at=stage)
+
+    with pytest.raises(JobCancelled):
+        run(tmp_path, noise(30_000, 1), 48_000, GainEnhancer(), sink=sink)
+
+    assert sink.steps[-1][0] is stage
+    assert not list((tmp_path / "workspace").glob("*.f32"))
+
+
+def test_silence_stays_exact_silence_through_engine_and_chain(tmp_path: Path) -> None:
+    wav = np.zeros((2, 30_000), dtype=np.float32)
+
+    result = run(tmp_path, wav, 48_000, None, subtype="PCM_16")
+
+    output, _ = read(result)
+    assert output.shape == wav.shape
+    assert not output.any()
+
+
+def test_non_finite_samples_fail_with_the_time_of_the_first(tmp_path: Path) -> None:
+    wav = noise(30_000, 1)
+    wav[0, 24_000] = np.nan
+
+    with pytest.raises(InvalidAudio, match=r"1\.500 s"):
+        run(tmp_path, wav, 16_000, GainEnhancer())
+
+
+def test_too_little_scratch_space_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = GainEnhancer()
+    monkeypatch.setattr("core.enhancement.scratch.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+
+    with pytest.raises(InsufficientDisk, match="MiB"):
+        run(tmp_path, noise(30_000, 1), 16_000, engine)
+
+    assert not engine.calls
+
+
+def test_several_outputs_get_names_of_their_own(tmp_path: Path) -> None:
+    outputs = [{"format": "wav"}, {"format": "flac"}, {"format": "wav", "subtype": "PCM_24"}]
+
+    result = run(tmp_path, noise(5_000, 1), 16_000, GainEnhancer(), outputs=outputs, subtype="PCM_16")
+
+    assert [file.name for file in result.files] == ["talk.enhanced.wav", "talk.enhanced.flac", "talk.enhanced.3.wav"]
+    assert [soundfile.info(file.path).subtype for file in result.files] == ["PCM_16", "PCM_16", "PCM_24"]
+
+
+def test_samples_beyond_full_scale_are_counted_and_told(tmp_path: Path) -> None:
+    wav = np.full((1, 5_000), 0.75, dtype=np.float32)
+
+    result = run(tmp_path, wav, 16_000, GainEnhancer([2.0]), subtype="PCM_16")
+
+    assert any("5000 samples" in warning for warning in result.warnings)
+    assert read(result)[0].max() <= 1.0
+
+
+def test_the_chain_alone_runs_without_an_engine(tmp_path: Path) -> None:
+    frames = 48_000
+    rumble = 0.5 * np.sin(2 * np.pi * 20 * np.arange(frames) / 48_000)[None].astype(np.float32)
+
+    result = run(tmp_path, rumble, 48_000, None, overrides={"chain": [{"step": "high_pass"}]})
+
+    output, _ = read(result)
+    assert result.report["model"] is None
+    assert level_dbfs(output[:, 24_000:]) < level_dbfs(rumble) - 40
+
+
+def test_the_same_options_give_the_same_bytes(tmp_path: Path) -> None:
+    wav = noise(20_000, 2)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+
+    hashes = {run(folder, wav, 44_100, GainEnhancer([0.5])).files[0].sha256 for folder in (first, second)}
+
+    assert len(hashes) == 1
+
+
+def test_a_peak_of_the_engine_is_reported_per_output(tmp_path: Path) -> None:
+    wav = np.full((1, 5_000), 0.5, dtype=np.float32)
+    engine = GainEnhancer([0.5])
+    engine.info = replace(engine.info, name="half")
+
+    result = run(tmp_path, wav, 16_000, engine)
+
+    assert result.report["model"]["name"] == "half"
+    assert result.report["input"]["peak_dbfs"] == pytest.approx(-6.02, abs=0.01)
+    assert result.report["outputs"]["enhanced"]["peak_dbfs"] == pytest.approx(-12.04, abs=0.01)
