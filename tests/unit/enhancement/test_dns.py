@@ -81,7 +81,7 @@ def test_scale_comes_from_the_recording_and_not_from_the_segment(engine: DnsEnha
 
     estimate = engine.enhance(wav, SAMPLE_RATE, statistics=SignalStatistics(samples=9, mean=0.0, std=0.3, peak=1.0))
 
-    assert np.array_equal(estimate[0], expected)
+    assert np.abs(estimate[0] - expected).max() < 1e-6 * np.abs(expected).max() + 1e-9
 
 
 def test_louder_recording_gives_an_equally_louder_estimate(engine: DnsEnhancer) -> None:
@@ -126,19 +126,40 @@ def test_other_rates_and_channel_counts_are_refused(engine: DnsEnhancer, shape: 
 
 def test_progress_rises_to_one(engine: DnsEnhancer) -> None:
     heard: list[float] = []
-    wav = noise(4000)
+    wav = noise(9 * SAMPLE_RATE)
 
     engine.enhance(wav, SAMPLE_RATE, statistics=statistics_of(wav), on_progress=heard.append)
 
-    assert heard == sorted(heard)
-    assert heard[-1] == 1.0
+    assert heard == pytest.approx([4 / 9, 8 / 9, 1.0])
 
 
-def test_cancelling_inside_the_callback_stops_the_run(engine: DnsEnhancer) -> None:
+def test_cancelling_inside_the_callback_stops_at_that_block(engine: DnsEnhancer) -> None:
+    heard: list[float] = []
+
     def cancel(fraction: float) -> None:
-        raise JobCancelled(f"stopped at {fraction}")
+        heard.append(fraction)
+        raise JobCancelled("stopped by the user")
 
-    wav = noise(4000)
+    wav = noise(9 * SAMPLE_RATE)
 
     with pytest.raises(JobCancelled):
         engine.enhance(wav, SAMPLE_RATE, statistics=statistics_of(wav), on_progress=cancel)
+
+    assert len(heard) == 1
+
+
+def test_blocks_equal_the_network_over_the_whole(engine: DnsEnhancer, network: DemucsCausal) -> None:
+    wav = noise(9 * SAMPLE_RATE + 123)
+    statistics = statistics_of(wav)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(wav), std=statistics.std)[0].numpy()
+
+    estimate = engine.enhance(wav, SAMPLE_RATE, statistics=statistics)[0]
+
+    error_db = 10 * np.log10(np.square(estimate - expected).sum() / np.square(expected).sum())
+    assert error_db < -110
+
+
+def test_network_that_needs_the_end_first_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not causal"):
+        DnsEnhancer(DemucsCausal(hidden=4, depth=3, causal=False), name="nc", licence="test")

@@ -57,7 +57,7 @@ def test_released_denoiser_is_loaded_and_verified(released_dns: DemucsCausal, tm
     assert engine.info.name == "dns48"
     assert engine.info.licence == "CC-BY-NC-4.0"
     assert engine.info.weights_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert np.array_equal(estimate[0], expected)
+    assert np.abs(estimate[0] - expected).max() < 1e-5 * np.abs(expected).max()
 
 
 @pytest.mark.usefixtures("released_dns")
