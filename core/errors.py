@@ -7,6 +7,8 @@
         InputTooLarge     over a byte or duration limit
         InvalidOptions    an option is unknown or out of range
           UnknownPreset
+        ForbiddenUrl      a URL that Limpid must not or cannot request
+        FetchFailed       the input's URL answers with something else than the file
       NotFound            no such job, output, model
       Conflict            the job's state does not allow it
       ModelUnavailable    weights are not installed or do not verify
@@ -14,6 +16,7 @@
       TransientError      try again later
         StorageError
         QueueError
+        OutboundError     a server that the caller named did not answer
       JobCancelled        control flow: stop this run, the user asked for it
       LeaseLost           control flow: stop this run, another worker owns the job
 
@@ -78,6 +81,20 @@ class UnknownPreset(InvalidOptions):
     title = "There is no such preset"
 
 
+class ForbiddenUrl(InvalidInput):
+    """The URL leads into a private network, or is none that Limpid requests."""
+
+    code = "forbidden_url"
+    title = "The URL cannot be used"
+
+
+class FetchFailed(InvalidInput):
+    """The server at the input's URL answered, and not with the file."""
+
+    code = "fetch_failed"
+    title = "The recording could not be fetched from its URL"
+
+
 class NotFound(EnhancerError):
     """What was asked for does not exist, or is not the caller's."""
 
@@ -125,6 +142,13 @@ class QueueError(TransientError):
 
     code = "queue_error"
     title = "The job queue did not answer"
+
+
+class OutboundError(TransientError):
+    """A server that the caller named, for a webhook or an input, did not answer."""
+
+    code = "outbound_error"
+    title = "The other server did not answer"
 
 
 class JobCancelled(EnhancerError):
