@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Query, Request
 from api.intake import QueryOptions
 from core.backend import Backend
 from core.errors import NotFound
+from core.presets import PRESETS
 from core.settings import Settings
 
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -32,7 +33,9 @@ def _job_id(job_id: Annotated[str, Path(description="As `POST /jobs` gave it")])
 
 
 def _query_options(
-    preset: Annotated[str | None, Query(description="Name of a preset; a form's field replaces it")] = None,
+    preset: Annotated[
+        str | None, Query(description="A form's field replaces it", json_schema_extra={"enum": list(PRESETS)})
+    ] = None,
     options: Annotated[str | None, Query(description="As the form's field of this name: JSON")] = None,
     name: Annotated[str | None, Query(description="The file's name, for a raw body")] = None,
 ) -> QueryOptions:

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from api.request_id import HEADER as REQUEST_ID_HEADER
 from core import errors
@@ -163,7 +164,7 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
         code=status.name.lower(),
         title=status.phrase,
         detail=status.description or error.detail,
-        headers=error.headers,
+        headers={"Allow": _allowed_methods(request)} if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers,
     )
 
 
@@ -180,6 +181,15 @@ async def _answer_unexpected(request: Request, error: Exception) -> Response:
         code=EnhancerError.code,
         title=EnhancerError.title,
         detail="The request failed for a reason that is in the server's log, under the X-Request-Id of this response.",
+    )
+
+
+def _allowed_methods(request: Request) -> str:
+    """All methods of the path: the router itself names those of one of its routes only."""
+    return ", ".join(
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import from_json
 
 from core.errors import InvalidOptions
 from core.jobs import Lane
-from core.presets import DEFAULT_PRESET
+from core.presets import DEFAULT_PRESET, PRESETS
 from core.services import JobRequest
 
 FIELD_NAMES = frozenset({"preset", "options"})
@@ -29,13 +30,15 @@ class JobOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": EXAMPLE})
 
-    preset: str | None = Field(default=None, description="Name of a preset; the field `preset` says the same.")
-    overrides: dict[str, JsonValue] = Field(default={}, description="Settings that replace the preset's.")
-    outputs: list[dict[str, JsonValue]] | None = Field(
+    preset: str | None = Field(
+        default=None, description="As the field `preset`.", json_schema_extra={"enum": [*PRESETS, None]}
+    )
+    overrides: dict[str, Any] = Field(default={}, description="Settings that replace the preset's.")
+    outputs: list[dict[str, Any]] | None = Field(
         default=None, min_length=1, max_length=4, description="Encodings of the result; None: as the preset says."
     )
-    lane: Lane = Field(default=Lane.INTERACTIVE, description="`bulk` waits behind every `interactive` job.")
-    metadata: dict[str, JsonValue] = Field(default={}, description="Your own; returned with the job, untouched.")
+    lane: Lane = Field(default=Lane.INTERACTIVE, description="`interactive` while a person waits, `bulk` for archives.")
+    metadata: dict[str, Any] = Field(default={}, description="Your own; returned with the job, untouched.")
 
 
 def parse_job_request(fields: Mapping[str, str]) -> JobRequest:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from api.errors import install_error_handlers
-from api.openapi import TAGS
+from api.openapi import ANY_PROBLEM, TAGS, add_problem_schemas
 from api.request_id import RequestIdMiddleware
 from api.routes import enhance, health, jobs, models, presets
 from api.schemas import API_PREFIX
@@ -22,12 +23,13 @@ SHUTDOWN_S = 10  # for requests in progress
 def create_app(settings: Settings | None = None, backend: Backend | None = None) -> FastAPI:
     """The application on `backend`, by default the one that `settings`, by default the environment's, describe."""
     settings = settings or Settings()
-    app = FastAPI(
+    app = _Api(
         title="Limpid",
         summary="Audio restoration as an asynchronous job backend.",
         version=version("limpid"),
         openapi_tags=TAGS,
         redirect_slashes=False,
+        responses=ANY_PROBLEM,
     )
     app.state.settings = settings
     app.state.is_stopping = False
@@ -61,6 +63,15 @@ def run_api(settings: Settings, host: str, port: int) -> None:
     server.run()
     if not server.started:
         raise SystemExit(1)
+
+
+class _Api(FastAPI):
+    """Completes its OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        add_problem_schemas(document)
+        return document
 
 
 class _Server(uvicorn.Server):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from api.errors import PROBLEM_MEDIA_TYPE, ProblemView, problem_type
@@ -9,7 +11,7 @@ from api.job_options import EXAMPLE as OPTIONS_EXAMPLE
 from api.job_options import JobOptions
 from core import errors
 from core.errors import EnhancerError
-from core.presets import DEFAULT_PRESET
+from core.presets import DEFAULT_PRESET, PRESETS
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -19,6 +21,12 @@ TAGS: list[dict[str, Any]] = [
     {"name": "simple", "description": "One request, one answer: for short recordings and simple clients."},
     {"name": "health", "description": "For load balancers and people on call."},
 ]
+
+REFERENCE = "#/components/schemas/{model}"
+
+# Its definitions are among the components anyway: the job's own schema uses them.
+_OPTIONS_SCHEMA = JobOptions.model_json_schema(ref_template=REFERENCE)
+_OPTIONS_SCHEMA.pop("$defs")
 
 _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 
@@ -33,17 +41,17 @@ UPLOAD_BODY: dict[str, Any] = {
                     "additionalProperties": False,
                     "properties": {
                         "file": {**_BINARY, "description": "The recording"},
-                        "preset": {"type": "string", "default": DEFAULT_PRESET},
+                        "preset": {"type": "string", "enum": list(PRESETS), "default": DEFAULT_PRESET},
                         "options": {
                             "type": "string",
                             "contentMediaType": "application/json",
-                            "contentSchema": JobOptions.model_json_schema(),
+                            "contentSchema": _OPTIONS_SCHEMA,
                             "description": "A JSON object as text",
                         },
                     },
                 },
                 "encoding": {"file": {"contentType": "audio/*, video/*, application/octet-stream"}},
-                "example": {"file": "(binary)", "preset": DEFAULT_PRESET, "options": str(OPTIONS_EXAMPLE)},
+                "example": {"file": "(binary)", "preset": DEFAULT_PRESET, "options": json.dumps(OPTIONS_EXAMPLE)},
             },
             "audio/*": {"schema": _BINARY},
             "application/octet-stream": {"schema": _BINARY},
@@ -58,16 +66,22 @@ ETAG_HEADER = {"ETag": {"description": "Give it as If-None-Match", "schema": {"t
 NOT_MODIFIED: Responses = {304: {"description": "Nothing new since the ETag in If-None-Match"}}
 
 
-def problems(by_status: dict[int, type[EnhancerError]]) -> Responses:
+def problem(description: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The description of a response that is a problem; `more` goes beside its schema."""
+    schema = {"$ref": REFERENCE.format(model=ProblemView.__name__)}
+    return {"description": description, "content": {PROBLEM_MEDIA_TYPE: {"schema": schema, **more}}}
+
+
+def problems(by_status: Mapping[int, type[EnhancerError]]) -> Responses:
     """Response descriptions: which errors a route answers, each with an example."""
-    return {
-        status: {
-            "description": kind.title,
-            "model": ProblemView,
-            "content": {PROBLEM_MEDIA_TYPE: {"example": _example(status, kind)}},
-        }
-        for status, kind in by_status.items()
-    }
+    return {status: problem(kind.title, example=_example(status, kind)) for status, kind in by_status.items()}
+
+
+def add_problem_schemas(document: dict[str, Any]) -> None:
+    """Define in an OpenAPI document what `problem` refers to."""
+    schema = ProblemView.model_json_schema(ref_template=REFERENCE)
+    definitions = schema.pop("$defs")
+    document["components"]["schemas"].update({**definitions, ProblemView.__name__: schema})
 
 
 def _example(status: int, kind: type[EnhancerError]) -> dict[str, Any]:
@@ -92,3 +106,5 @@ UPLOAD_PROBLEMS = problems(
         503: errors.StorageError,
     }
 )
+
+ANY_PROBLEM: Responses = {"default": problem("Any other error")}

@@ -12,7 +12,7 @@ from api.deps import BackendDep, QueryOptionsDep, SettingsDep
 from api.downloads import send_output
 from api.errors import problem_response, status_of_code
 from api.intake import receive_job
-from api.openapi import LOCATION_HEADER, RETRY_AFTER_HEADER, UPLOAD_BODY, UPLOAD_PROBLEMS
+from api.openapi import LOCATION_HEADER, RETRY_AFTER_HEADER, UPLOAD_BODY, UPLOAD_PROBLEMS, problem
 from api.polling import wait_for_job
 from api.routes.jobs import POLL_AFTER_S, read_job
 from api.schemas import job_href
@@ -42,7 +42,7 @@ MAX_TIMEOUT_S = 3600.0
             },
         },
         202: {
-            "description": "Not done in time, and going on: a problem that says where the job is",
+            **problem("Not done in time, and going on: a problem that says where the job is"),
             "headers": {**LOCATION_HEADER, **RETRY_AFTER_HEADER},
         },
         **UPLOAD_PROBLEMS,

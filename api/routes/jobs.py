@@ -20,6 +20,7 @@ from api.openapi import (
     RETRY_AFTER_HEADER,
     UPLOAD_BODY,
     UPLOAD_PROBLEMS,
+    problem,
     problems,
 )
 from api.polling import MAX_WAIT_S, JobDocument, wait_for_job
@@ -122,7 +123,7 @@ def cancel(job_id: JobIdDep, backend: BackendDep) -> JobView:
         307: {"description": "The file is at this URL, which needs no key and is good for an hour"},
         **NOT_MODIFIED,
         **problems({404: NotFound, 409: Conflict, 503: StorageError}),
-        416: {"description": "The range lies outside the file"},
+        416: problem("The range lies outside the file"),
     },
 )
 async def get_output(request: Request, job_id: JobIdDep, name: str, backend: BackendDep) -> Response:

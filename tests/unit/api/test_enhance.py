@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from core.jobs import Device, JobStatus, Lane
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
 from tests.unit.api.jobs_on_record import START, fail, finish, start
 from tests.unit.api.recordings import wav
+from tests.unit.api.test_submit import post
 
 ENHANCE = "/api/enhance"
 
@@ -98,3 +100,11 @@ def test_bad_file_is_refused_at_once(client: TestClient, jobs: FakeJobRepository
 
     assert response.status_code == 415
     assert jobs.list(status=JobStatus.QUEUED).jobs == []
+
+
+def test_client_that_goes_away_cancels_the_job(app: FastAPI, jobs: FakeJobRepository) -> None:
+    status, _ = post(app, path=ENHANCE, chunks=[wav()], headers={"content-type": "audio/wav"})
+
+    (job,) = jobs.list().jobs
+    assert status == 202
+    assert job.status is JobStatus.CANCELLED

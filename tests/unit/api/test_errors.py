@@ -93,12 +93,16 @@ def test_unknown_path_is_a_problem(client: TestClient) -> None:
     assert response.json()["code"] == "not_found"
 
 
-def test_wrong_method_is_a_problem_that_names_the_right_one(client: TestClient) -> None:
-    response = client.put("/api/v1/presets")
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/api/v1/presets", "GET"), ("/api/v1/jobs", "GET, POST"), ("/api/v1/jobs/1/outputs/a", "GET, HEAD")],
+)
+def test_wrong_method_is_a_problem_that_names_the_right_ones(client: TestClient, path: str, allowed: str) -> None:
+    response = client.put(path)
 
     assert response.status_code == 405
     assert response.json()["code"] == "method_not_allowed"
-    assert response.headers["Allow"] == "GET"
+    assert response.headers["Allow"] == allowed
 
 
 def test_code_that_no_error_has_is_an_internal_one() -> None:

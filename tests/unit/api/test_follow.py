@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api import polling
@@ -171,6 +172,16 @@ class TestLongPoll:
 
         client.get(f"{JOBS}/{job.id}", params={"wait": 60})
 
+        assert jobs.reads == 1
+
+    def test_server_that_is_to_stop_does_not_hold_the_answer(
+        self, app: FastAPI, client: TestClient, jobs: _CountingJobs
+    ) -> None:
+        app.state.is_stopping = True
+
+        response = client.get(f"{JOBS}/{add_queued(jobs).id}", params={"wait": 60})
+
+        assert response.json()["status"] == "queued"
         assert jobs.reads == 1
 
     @pytest.mark.parametrize("wait", ["-1", "61", "nan", "soon"])

@@ -290,10 +290,11 @@ def post(
     *,
     chunks: list[bytes],
     headers: dict[str, str],
+    path: str = JOBS,
     query: bytes = b"preset=clean-only",
     disconnects: bool = False,
 ) -> tuple[int, int]:
-    """POST a job as a server would, chunk by chunk; returns the status and how many messages were read."""
+    """POST as a server would, chunk by chunk, then disconnect; the status and how many messages were read."""
     reads = 0
     statuses: list[int] = []
 
@@ -315,8 +316,8 @@ def post(
         "http_version": "1.1",
         "method": "POST",
         "scheme": "http",
-        "path": JOBS,
-        "raw_path": JOBS.encode(),
+        "path": path,
+        "raw_path": path.encode(),
         "root_path": "",
         "query_string": query,
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],

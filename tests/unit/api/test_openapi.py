@@ -1,0 +1,81 @@
+"""The OpenAPI document says what the application does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+METHODS = frozenset({"get", "post", "put", "patch", "delete"})
+
+
+@pytest.fixture
+def document(app: FastAPI) -> dict[str, Any]:
+    return app.openapi()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in METHODS:
+                yield f"{method.upper()} {path}", operation
+
+
+def references(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_surface_is_complete(document: dict[str, Any]) -> None:
+    assert {name for name, _ in operations(document)} == {
+        "POST /api/v1/jobs",
+        "GET /api/v1/jobs",
+        "GET /api/v1/jobs/{job_id}",
+        "POST /api/v1/jobs/{job_id}/cancel",
+        "GET /api/v1/jobs/{job_id}/outputs/{name}",
+        "GET /api/v1/presets",
+        "GET /api/v1/models",
+        "POST /api/enhance",
+        "GET /api/health",
+        "GET /healthz",
+        "GET /readyz",
+    }
+
+
+def test_every_operation_has_a_summary_a_tag_and_an_id_of_its_own(document: dict[str, Any]) -> None:
+    found = list(operations(document))
+
+    assert all(operation["summary"] and operation["tags"] for _, operation in found)
+    assert len({operation["operationId"] for _, operation in found}) == len(found)
+
+
+def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if status == "default" or (int(status) >= 400 and name != "GET /readyz"):
+                assert list(response["content"]) == ["application/problem+json"], (name, status)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    found = set(references(document))
+
+    assert "#/components/schemas/ProblemView" in found
+    for reference in found:
+        kind, name = reference.removeprefix("#/components/").split("/")
+        assert name in document["components"][kind]
+
+
+def test_upload_is_described_as_form_and_as_raw_body(document: dict[str, Any]) -> None:
+    for path in ("/api/v1/jobs", "/api/enhance"):
+        content = document["paths"][path]["post"]["requestBody"]["content"]
+
+        assert set(content) == {"multipart/form-data", "audio/*", "application/octet-stream"}
+        assert content["multipart/form-data"]["schema"]["required"] == ["file"]
