@@ -11,6 +11,7 @@ WAVE_PCM, WAVE_FLOAT, WAVE_EXTENSIBLE = 1, 3, 0xFFFE
 # Programs that write to a pipe cannot know the length; they put 0 or a value near the end of the 31- or 32-bit range.
 UNKNOWN_SIZE_FLOOR_BYTES = 0x7FFF0000
 MAX_CHUNKS = 1_000
+MAX_OGG_PAGE_BYTES = 65_307  # RFC 3533, section 6
 MP3_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
 
 
@@ -104,8 +105,22 @@ def has_mp3_length(source: Source) -> bool:
     return any(tag in frame for tag in MP3_LENGTH_TAGS)
 
 
+def lacks_ogg_end(source: Source) -> bool:
+    """True when the last page of an OGG file is not marked as the end of its stream: the file was cut, or never closed.
+
+    OGG states no length in front, so this mark is all that tells. RFC 3533, section 6: bit 2 of a page's sixth byte.
+    """
+    start = max(0, source.size_bytes - MAX_OGG_PAGE_BYTES)
+    tail = source.read_at(start, MAX_OGG_PAGE_BYTES)
+    page = tail.rfind(b"OggS")
+    return page < 0 or page + 5 >= len(tail) or not tail[page + 5] & 0x04
+
+
 def truncation_warning(decoded_s: float, declared_s: float) -> str:
     """Return the warning for a file that ends before its declared length (0: it declares none)."""
     if declared_s <= decoded_s:
         return f"The file is damaged: what follows the first {decoded_s:.2f} s could not be decoded."
-    return f"The file ends early: {decoded_s:.2f} s could be decoded of the {declared_s:.2f} s that it declares."
+    return (
+        f"The file is cut short or damaged: {decoded_s:.2f} s of the {declared_s:.2f} s that it declares "
+        "could be decoded."
+    )

@@ -95,6 +95,10 @@ class PyAvDecoder:
         while has_sound or self._damaged_packets < MAX_DAMAGED_LEAD_PACKETS:
             try:
                 packet = next(packets, None)
+            except IndexError:
+                # PyAV fails on a packet of a stream that begins after the file was opened; it is not the one read here.
+                packets = self._container.demux(self._stream)
+                continue
             except (av.error.FFmpegError, EOFError):
                 self._damaged_packets += 1
                 return

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from core.audio.formats import AudioProbe, media_type_of_input
-from core.audio.headers import declared_frames, truncation_warning
+from core.audio.headers import declared_frames, lacks_ogg_end, truncation_warning
 from core.audio.source import Source
 from core.audio.types import FloatArray
 from core.errors import InvalidAudio, UnsupportedMedia
@@ -42,6 +42,7 @@ class SndfileDecoder:
 
     def __init__(self, source: Source, container: str | None) -> None:
         self._declared_frames = declared_frames(source)
+        self._lacks_end = container == "ogg" and lacks_ogg_end(source)
         source.seek(0)
         try:
             self._file = _SequentialFile(source)
@@ -69,6 +70,11 @@ class SndfileDecoder:
         if self._failed or (self._declared_frames or 0) > decoded:
             declared_s = (self._declared_frames or 0) / self.sample_rate
             self.warning = truncation_warning(decoded / self.sample_rate, declared_s)
+        elif self._lacks_end:
+            self.warning = (
+                f"The file may be cut short: its last page, at {decoded / self.sample_rate:.2f} s, "
+                "is not marked as the end."
+            )
 
     def close(self) -> None:
         self._file.close()

@@ -182,7 +182,8 @@ def test_truncated_file_yields_what_is_there_and_names_both_durations(tmp_path: 
 
         assert 3.5 * 44_100 < frames < 6.5 * 44_100
         assert reader.warning == (
-            f"The file ends early: {frames / 44_100:.2f} s could be decoded of the 10.00 s that it declares."
+            f"The file is cut short or damaged: {frames / 44_100:.2f} s of the 10.00 s that it declares "
+            "could be decoded."
         )
 
 
@@ -193,7 +194,38 @@ def test_truncated_aiff_names_both_durations(tmp_path: Path) -> None:
     with AudioReader(tmp_path / "cut.aiff") as reader:
         list(reader.blocks())
 
-        assert reader.warning == "The file ends early: 0.50 s could be decoded of the 1.00 s that it declares."
+        assert reader.warning == (
+            "The file is cut short or damaged: 0.50 s of the 1.00 s that it declares could be decoded."
+        )
+
+
+@pytest.mark.parametrize("ending", ["ogg", "opus"])
+def test_truncated_ogg_says_that_its_end_is_missing(tmp_path: Path, ending: str) -> None:
+    wav = band_limited_noise(10 * 48_000, 48_000)
+    whole = write_file(tmp_path / f"whole.{ending}", wav, sample_rate=48_000).read_bytes()
+    (tmp_path / f"cut.{ending}").write_bytes(whole[: len(whole) // 2])
+
+    with AudioReader(tmp_path / f"cut.{ending}") as reader:
+        frames = sum(block.shape[-1] for block in reader.blocks())
+
+        assert 2 * 48_000 < frames < 8 * 48_000
+        assert reader.warning == (
+            f"The file may be cut short: its last page, at {frames / 48_000:.2f} s, is not marked as the end."
+        )
+
+
+def test_damaged_page_of_an_ogg_is_left_out_and_counted(tmp_path: Path) -> None:
+    whole = write_file(tmp_path / "whole.opus", band_limited_noise(480_000, 48_000), sample_rate=48_000).read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(damaged) // 2] ^= 0xFF
+    (tmp_path / "damaged.opus").write_bytes(damaged)
+
+    with AudioReader(tmp_path / "damaged.opus") as reader:
+        frames = sum(block.shape[-1] for block in reader.blocks())
+
+        assert 8 * 48_000 < frames < 10 * 48_000
+        assert reader.warning is not None
+        assert "of the 10.00 s that it declares" in reader.warning
 
 
 def test_truncated_m4a_with_its_index_in_front_yields_what_is_there(tmp_path: Path) -> None:
