@@ -101,5 +101,5 @@ def test_networks_are_read_as_cidr_or_single_addresses() -> None:
 
 @pytest.mark.parametrize("text", ["10.0.0.1/8", "example.org", "10.0.0.0/33"])
 def test_what_is_no_network_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="does not appear|has host bits"):
+    with pytest.raises(ValueError, match=r"does not appear|has host bits"):
         parse_networks([text])
