@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.errors import InvalidOptions
 from core.models.checkpoints import write_atomically
 from training.averaging import MovingAverage
 from training.losses.combined import Loss
@@ -68,8 +69,11 @@ class Trainer:
         self._validations_since_best = 0
         freeze(network, loop.freeze)
         self._average = MovingAverage(network, decay=loop.ema_decay)
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        if not trained:
+            raise InvalidOptions(f"loop.freeze={list(loop.freeze)} freezes every parameter of the network")
         self._optimiser = torch.optim.AdamW(
-            [parameter for parameter in network.parameters() if parameter.requires_grad],
+            trained,
             lr=optimiser.learning_rate,
             weight_decay=optimiser.weight_decay,
             betas=optimiser.betas,

@@ -15,6 +15,7 @@ from pystoi import stoi as pystoi_stoi
 FloatArray = NDArray[np.float32]
 
 SAMPLE_RATE = 16000
+ROUNDING = float(np.finfo(np.float64).eps)  # ratios beyond it, about 156 dB, are rounding
 LSD_FLOOR_DB = -80.0  # below the reference's strongest bin
 
 
@@ -26,11 +27,14 @@ def si_sdr_db(estimate: FloatArray, clean: FloatArray) -> float:
         return float("nan")
     target = (e @ s) / (s @ s) * s
     error = e - target
-    return float(10 * np.log10((target @ target) / max(error @ error, np.finfo(np.float64).tiny)))
+    energy = target @ target
+    return float(10 * np.log10(max(energy, ROUNDING * (e @ e)) / max(error @ error, ROUNDING * energy)))
 
 
 def pesq_wideband(estimate: FloatArray, clean: FloatArray) -> float:
-    """Return PESQ (P.862.2 MOS-LQO, 1.02..4.64); nan where it finds no utterance or a signal is too short."""
+    """Return PESQ (P.862.2 MOS-LQO, 1.02..4.64); nan without an utterance or when too short."""
+    if not estimate.any() or not clean.any():
+        return float("nan")
     try:
         return float(pesq_package.pesq(SAMPLE_RATE, clean, estimate, "wb"))
     except (pesq_package.NoUtterancesError, pesq_package.BufferTooShortError):
@@ -72,7 +76,7 @@ def residual_ratio_db(output: FloatArray, reference: FloatArray) -> float:
     energy = float(np.dot(reference.astype(np.float64), reference.astype(np.float64)))
     if energy == 0:
         return float("nan")
-    return float(10 * np.log10(max(float(residual @ residual), np.finfo(np.float64).tiny) / energy))
+    return float(10 * np.log10(max(float(residual @ residual), ROUNDING * energy) / energy))
 
 
 def bootstrap_interval(
