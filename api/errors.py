@@ -163,7 +163,7 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
         status,
         code=status.name.lower(),
         title=status.phrase,
-        detail=status.description or error.detail,
+        detail=error.detail if error.detail != status.phrase else status.description or status.phrase,
         headers={"Allow": _allowed_methods(request)} if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from email.message import Message
 from typing import Protocol
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from python_multipart.multipart import parse_options_header
 
@@ -28,6 +29,9 @@ BLOCK_BYTES = 256 * 1024
 
 FORM_OVERHEAD_BYTES = 4 * MAX_FIELD_BYTES
 """A form may be larger than its file by this much."""
+
+STALL_TIMEOUT_S = 60.0
+"""A client that sends nothing for so long is gone, though its connection may not know."""
 
 _MAX_LENGTH_DIGITS = 18  # of a Content-Length that can be meant
 
@@ -159,7 +163,7 @@ def _check_declared_size(request: Request, *, max_file_bytes: int) -> None:
 async def _blocks(request: Request, *, max_file_bytes: int) -> AsyncIterator[bytes]:
     buffer = bytearray()
     received = 0
-    async for chunk in request.stream():
+    async for chunk in _chunks(request):
         received += len(chunk)
         if received > max_file_bytes + FORM_OVERHEAD_BYTES:
             raise _too_large(max_file_bytes)
@@ -169,6 +173,20 @@ async def _blocks(request: Request, *, max_file_bytes: int) -> AsyncIterator[byt
             buffer.clear()
     if buffer:
         yield bytes(buffer)
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    """The body as it arrives; status 408 when nothing does for STALL_TIMEOUT_S."""
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(STALL_TIMEOUT_S):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise HTTPException(408, f"Nothing of the file arrived for {STALL_TIMEOUT_S:g} s.") from None
+        yield chunk
 
 
 def _too_large(max_file_bytes: int) -> InputTooLarge:

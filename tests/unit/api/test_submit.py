@@ -6,12 +6,13 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from api import intake
 from api.intake import BLOCK_BYTES
 from core.errors import StorageError
 from core.jobs import JobStatus, Lane
@@ -233,7 +234,7 @@ class TestStreaming:
         )
         chunks = cut(head + wav(seconds=30.0), 65_536)
 
-        status, reads = post(app, chunks=chunks[:8], headers={"content-type": content_type}, disconnects=True)
+        status, reads = post(app, chunks=chunks[:8], headers={"content-type": content_type}, then="disconnect")
 
         assert status == 499
         assert reads == 9
@@ -274,6 +275,19 @@ class TestStreaming:
         assert store.open_writers == 0
         assert store.objects == {}
 
+    def test_client_that_falls_silent_is_given_up(
+        self, app: FastAPI, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(intake, "STALL_TIMEOUT_S", 0.02)
+        chunks = cut(wav(seconds=30.0), 65_536)
+
+        status, reads = post(app, chunks=chunks[:8], headers={"content-type": "audio/wav"}, then="silence")
+
+        assert status == 408
+        assert reads == 9
+        assert store.open_writers == 0
+        assert store.objects == {}
+
     def test_bad_options_of_a_raw_body_are_refused_unread(self, app: FastAPI) -> None:
         status, reads = post(app, chunks=[b"x"], headers={"content-type": "audio/wav"}, query=b"preset=nope")
 
@@ -292,9 +306,9 @@ def post(
     headers: dict[str, str],
     path: str = JOBS,
     query: bytes = b"preset=clean-only",
-    disconnects: bool = False,
+    then: Literal["end", "disconnect", "silence"] = "end",
 ) -> tuple[int, int]:
-    """POST as a server would, chunk by chunk, then disconnect; the status and how many messages were read."""
+    """POST as a server would, chunk by chunk; the status and how many messages were read."""
     reads = 0
     statuses: list[int] = []
 
@@ -302,8 +316,10 @@ def post(
         nonlocal reads
         reads += 1
         if reads > len(chunks):
+            if then == "silence":
+                await asyncio.Event().wait()
             return {"type": "http.disconnect"}
-        is_last = reads == len(chunks) and not disconnects
+        is_last = reads == len(chunks) and then == "end"
         return {"type": "http.request", "body": chunks[reads - 1], "more_body": not is_last}
 
     async def send(message: Any) -> None:  # noqa: ANN401
