@@ -18,6 +18,7 @@ from core.settings import Settings
 CONNECT_TIMEOUT_S = 2.0
 SOCKET_TIMEOUT_S = 5.0
 HEALTH_CHECK_INTERVAL_S = 25
+CHILD_START_TIMEOUT_S = 60.0
 POLLING_INTERVAL_S = 0.2  # of the folder that is the embedded broker
 
 PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0.0, "interval_step": 0.2, "interval_max": 0.4}
@@ -28,7 +29,6 @@ def make_celery(settings: Settings) -> Celery:
     """A Celery application without tasks, set up for the configured broker; connects when first used."""
     app = Celery("limpid", set_as_current=False)
     app.conf.update(
-        broker_url=settings.resolved_broker_url,
         broker_connection_timeout=CONNECT_TIMEOUT_S,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -42,6 +42,7 @@ def make_celery(settings: Settings) -> Celery:
         task_default_exchange="",
         task_create_missing_queues=False,
         worker_prefetch_multiplier=1,
+        worker_proc_alive_timeout=CHILD_START_TIMEOUT_S,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
@@ -54,6 +55,7 @@ def make_celery(settings: Settings) -> Celery:
 def _broker_options(settings: Settings) -> dict[str, Any]:
     if settings.resolved_broker_url.startswith("filesystem://"):
         return {
+            "broker_url": "filesystem://localhost",
             "broker_transport": "core.filesystem_broker:Transport",
             "broker_transport_options": {
                 "folder": str(settings.broker_dir),
@@ -62,6 +64,7 @@ def _broker_options(settings: Settings) -> dict[str, Any]:
             },
         }
     return {
+        "broker_url": settings.resolved_broker_url,
         "worker_disable_prefetch": True,
         "broker_transport_options": {
             "socket_connect_timeout": CONNECT_TIMEOUT_S,

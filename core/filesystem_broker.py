@@ -18,6 +18,7 @@ from kombu.utils.json import dumps, loads
 
 MESSAGES_FOLDER = "messages"
 TAKEN_FOLDER = "taken"
+DRAIN_TIMEOUT_S = 0.5
 _SUFFIX = ".msg"
 
 
@@ -82,6 +83,11 @@ class Transport(filesystem.Transport):
     """The transport of the embedded stack."""
 
     Channel = Channel
+
+    def drain_events(self, connection: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Deliver a message. TimeoutError after half a second: the worker looks at its signals between calls."""
+        kwargs["timeout"] = min(kwargs.get("timeout") or DRAIN_TIMEOUT_S, DRAIN_TIMEOUT_S)
+        super().drain_events(connection, **kwargs)  # type: ignore[no-untyped-call]
 
 
 def prepare_folder(folder: Path) -> None:

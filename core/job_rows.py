@@ -64,6 +64,7 @@ def job_of(row: JobRow) -> Job:
         created_at=row.created_at,
         stage=None if row.stage is None else Stage(row.stage),
         attempt=row.attempt,
+        uncounted_attempts=row.uncounted_attempts,
         progress=Progress(
             fraction=row.progress_fraction,
             processed_s=row.progress_processed_s,

@@ -27,9 +27,7 @@ class JobStatus(StrEnum):
 
 ALLOWED_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED, JobStatus.FAILED}),
-    JobStatus.RUNNING: frozenset(
-        {JobStatus.QUEUED, JobStatus.CANCELLING, JobStatus.SUCCEEDED, JobStatus.FAILED}
-    ),
+    JobStatus.RUNNING: frozenset({JobStatus.QUEUED, JobStatus.CANCELLING, JobStatus.SUCCEEDED, JobStatus.FAILED}),
     JobStatus.CANCELLING: frozenset({JobStatus.CANCELLED}),
     JobStatus.SUCCEEDED: frozenset(),
     JobStatus.FAILED: frozenset(),
@@ -120,6 +118,7 @@ class Job:
     created_at: datetime
     stage: Stage | None = None
     attempt: int = 0  # how many times a worker has claimed it
+    uncounted_attempts: int = 0  # of these, ended by a worker's shutdown: not the job's fault
     progress: Progress = field(default_factory=Progress)
     outputs: tuple[OutputFile, ...] = ()
     report: Mapping[str, Any] | None = None

@@ -174,6 +174,7 @@ class SqlJobRepository:
                 lease_token,
                 JobStatus.SUCCEEDED,
                 now,
+                stage=Stage.FINISH.value,
                 report=dict(report),
                 warnings=[*warnings],
                 expires_at=expires_at,

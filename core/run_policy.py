@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.jobs import Problem
+from core.jobs import Job, Problem
 
 SEND_GRACE_S = 5.0
 """A younger job is left to whoever is just submitting it; after that the sweeper sends its message."""
@@ -31,6 +31,6 @@ def retry_delay_s(attempt: int) -> float:
     return float(min(5.0 * 2.0 ** min(attempt - 1, 32), MAX_RETRY_DELAY_S))
 
 
-def is_out_of_attempts(*, attempt: int, uncounted_attempts: int, max_attempts: int) -> bool:
+def is_out_of_attempts(job: Job, *, max_attempts: int) -> bool:
     """True when the job must not run again; attempts that a shutdown cut short do not count."""
-    return attempt - uncounted_attempts >= max_attempts
+    return job.attempt - job.uncounted_attempts >= max_attempts

@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol, Self
 
 
 class ObjectWriter(Protocol):
-    """A write in progress. The object appears, whole, at `commit`; leaving the context without it removes every trace."""
+    """A write in progress. The object appears, whole, at `commit`; leaving the context without that removes all."""
 
     def write(self, data: bytes) -> None: ...
 

@@ -121,7 +121,6 @@ class _Row:
     job: Job
     send_due_at: datetime
     sends: int = 0
-    uncounted_attempts: int = 0
 
 
 class FakeJobRepository:
@@ -235,6 +234,7 @@ class FakeJobRepository:
             row = self._running(job_id, lease_token)
             row.job = replace(
                 _ended(row.job, JobStatus.SUCCEEDED, now),
+                stage=Stage.FINISH,
                 outputs=tuple(outputs),
                 report=report,
                 warnings=tuple(warnings),
@@ -263,7 +263,8 @@ class FakeJobRepository:
     ) -> None:
         with self._lock:
             row = self._running(job_id, lease_token)
-            row.uncounted_attempts += 0 if counts_as_attempt else 1
+            uncounted = row.job.uncounted_attempts + (0 if counts_as_attempt else 1)
+            row.job = replace(row.job, uncounted_attempts=uncounted)
             self._requeue(row, due_at=now + timedelta(seconds=retry_after_s))
 
     def sweep(self, *, now: datetime, limit: int = 500) -> SweepResult:
@@ -311,9 +312,7 @@ class FakeJobRepository:
         return row is not None and (row.job.status, row.job.lease_token) == (status, lease_token)
 
     def _is_out_of_attempts(self, row: _Row) -> bool:
-        return is_out_of_attempts(
-            attempt=row.job.attempt, uncounted_attempts=row.uncounted_attempts, max_attempts=self._max_attempts
-        )
+        return is_out_of_attempts(row.job, max_attempts=self._max_attempts)
 
     def _is_claimable(self, row: _Row, now: datetime) -> bool:
         if row.job.status is JobStatus.QUEUED:

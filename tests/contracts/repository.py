@@ -232,6 +232,7 @@ class RepositoryContract:
         assert ended.report == {"rtf": 0.1}
         assert ended.warnings == ("quiet",)
         assert ended.progress == done
+        assert ended.stage is Stage.FINISH
         assert ended.finished_at == after(9)
         assert ended.expires_at == after(86_400)
         assert ended.lease_expires_at is None

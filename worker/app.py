@@ -1,0 +1,110 @@
+"""The processes of the worker: `limpid worker` and `limpid scheduler`. Here the concrete parts meet Celery."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery, signals
+from celery.beat import Scheduler
+from celery.platforms import SecurityWarning
+from celery.worker import state
+
+from core.celery_config import make_celery, prepare_broker
+from core.jobs import Device
+from core.queue import MAINTENANCE_QUEUE, SWEEP_TASK
+from core.settings import Settings
+from worker.shutdown import ShutdownFlag, when_parent_dies
+from worker.tasks import ProcessContext, register_tasks
+from worker.workspace import remove_orphans
+
+logger = logging.getLogger(__name__)
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
+
+
+def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> None:
+    """Take jobs from `queues`, `concurrency` at a time, until SIGTERM or Ctrl-C.
+
+    On the first signal each run stops at its next segment and its job goes back to the queue, without counting the
+    attempt. A GPU worker runs one job at a time in this very process; a CPU worker forks its processes, and loads
+    PyTorch in them only, since a parent that ran OpenMP hangs its children. Raises SystemExit when Celery ends badly.
+    """
+    logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
+    _quieten_celery()
+    prepare_broker(settings)
+    settings.resolved_scratch_dir.mkdir(parents=True, exist_ok=True)
+    remove_orphans(settings.resolved_scratch_dir)
+    shutdown = ShutdownFlag()
+    context = ProcessContext(settings, shutdown)
+    app = make_worker_app(settings, context)
+    is_forking = not any(name.startswith(f"{Device.GPU}.") for name in queues)
+    if not is_forking:
+        concurrency = 1
+    app.conf.broker_transport_options["has_room"] = lambda: len(state.reserved_requests) < concurrency
+
+    def ask_runs_to_stop(**_: Any) -> None:  # noqa: ANN401 - whatever Celery's signal brings
+        shutdown.set()
+
+    def prepare_child(**_: Any) -> None:  # noqa: ANN401
+        remove_orphans(settings.resolved_scratch_dir)  # this child may replace one that was killed
+        when_parent_dies(leave)
+
+    def leave() -> None:
+        shutdown.set()
+        with context.busy:
+            os._exit(0)
+
+    signals.worker_shutting_down.connect(ask_runs_to_stop)
+    if is_forking:
+        signals.worker_process_init.connect(prepare_child)
+    worker = app.Worker(
+        queues=list(queues),
+        concurrency=concurrency,
+        pool="prefork" if is_forking else "solo",
+        optimization="fair",
+        loglevel=settings.log_level,
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    logger.info("worker started", extra={"queues": ",".join(queues), "concurrency": concurrency})
+    worker.start()
+    if worker.exitcode:
+        raise SystemExit(worker.exitcode)
+
+
+def run_scheduler(settings: Settings) -> None:
+    """Ask for a sweep every `settings.sweep_interval_s` until SIGTERM or Ctrl-C. Keeps nothing on disk."""
+    logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
+    prepare_broker(settings)
+    app = make_celery(settings)
+    app.conf.beat_schedule = {
+        "sweep": {
+            "task": SWEEP_TASK,
+            "schedule": settings.sweep_interval_s,
+            # A sweep that nobody took in time is pointless: the next one is on its way.
+            "options": {"queue": MAINTENANCE_QUEUE, "expires": settings.sweep_interval_s},
+        }
+    }
+    app.Beat(scheduler_cls=Scheduler, max_interval=settings.sweep_interval_s, quiet=True).run()
+
+
+def _quieten_celery() -> None:
+    """Our own log has one line per change of a job's state; Celery's say the same again, with every argument."""
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Celery fears pickled messages when it runs as root; we accept nothing but JSON.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+
+
+def make_worker_app(settings: Settings, context: ProcessContext) -> Celery:
+    """The Celery application of a worker, with its tasks."""
+    app = make_celery(settings)
+    app.set_current()
+    register_tasks(app, context)
+    return app

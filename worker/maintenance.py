@@ -1,0 +1,37 @@
+"""The sweep: heals what crashes left behind (DESIGN section 4). Safe to run from many processes at once."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from core.errors import QueueError
+from core.queue import JobQueue
+from core.repository import RunRepository
+from core.storage import ObjectStore
+from worker.outputs import delete_attempts
+
+logger = logging.getLogger(__name__)
+
+
+def sweep(runs: RunRepository, queue: JobQueue, store: ObjectStore, *, now: datetime) -> int:
+    """Heal expired leases, send the messages that are due, delete what dead runs stored; return how many were sent."""
+    result = runs.sweep(now=now)
+    for job in result.ended:
+        logger.warning("job ended by the sweep", extra={"job_id": job.id, "status": job.status.value})
+        delete_attempts(store, job.id, attempts=job.attempt)
+    sent = 0
+    for job in result.to_send:
+        try:
+            queue.send_job(job.id, device=job.device, lane=job.lane)
+        except QueueError:
+            # They stay due; the next sweep tries again.
+            logger.warning(
+                "broker does not take messages", extra={"waiting": len(result.to_send) - sent}, exc_info=True
+            )
+            break
+        runs.mark_sent(job.id, now=now)
+        sent += 1
+    if sent:
+        logger.info("messages sent by the sweep", extra={"sent": sent})
+    return sent

@@ -1,0 +1,117 @@
+"""The work of one run: fetch the recording, run the pipeline, store what it made."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import ValidationError
+
+from core.errors import InsufficientDisk, InvalidOptions
+from core.jobs import Device, Job, OutputFile
+from core.object_keys import output_key
+from core.options import EnhanceOptions
+from core.storage import ObjectStore
+from worker.lease import Lease
+from worker.model_cache import ModelCache, ModelKey
+from worker.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from core.enhancement.pipeline import PipelineResult
+    from core.enhancement.progress import ProgressSink
+    from core.enhancement.protocol import Enhancer
+
+TORCH_DEVICES = {Device.CPU: "cpu", Device.GPU: "cuda"}
+
+
+class Pipeline(Protocol):
+    """core.enhancement.pipeline.run_pipeline, which only a worker's child process imports."""
+
+    def __call__(
+        self,
+        source: Path,
+        *,
+        options: EnhanceOptions,
+        input_name: str,
+        workspace: Path,
+        enhancer: Enhancer | None,
+        on_progress: ProgressSink,
+    ) -> PipelineResult: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processor:
+    """What the work needs beside the job and its lease."""
+
+    store: ObjectStore
+    models: ModelCache
+    pipeline: Pipeline
+    scratch_dir: Path
+
+    def process(self, job: Job, lease: Lease) -> tuple[PipelineResult, list[OutputFile]]:
+        """The pipeline's result, its files stored under the attempt's keys; nothing stays on the scratch disk.
+
+        Raises what the pipeline and the engine raise, StorageError when the object store stays away, and what
+        `lease.check` raises as soon as the run must stop.
+        """
+        options = _options_of(job)
+        with open_workspace(self.scratch_dir, f"{job.id}-{lease.token}") as workspace:
+            source = workspace / "input"
+            _require_room_for(job, workspace)
+            lease.persist(lambda: self.store.download(job.input.key, source))
+            lease.check()
+            result = self.pipeline(
+                source,
+                options=options,
+                input_name=job.input.name,
+                workspace=workspace,
+                enhancer=self._engine_of(job, options),
+                on_progress=lease.report,
+            )
+            outputs = []
+            for position, file in enumerate(result.files):
+                lease.check()
+                output = OutputFile(
+                    name=file.name,
+                    role=file.role,
+                    key=output_key(job.id, job.attempt, position),
+                    media_type=file.media_type,
+                    bytes=file.bytes,
+                    sha256=file.sha256,
+                )
+                self._store_file(file.path, output, lease)
+                outputs.append(output)
+            return result, outputs
+
+    def _store_file(self, path: Path, output: OutputFile, lease: Lease) -> None:
+        lease.persist(lambda: self.store.upload(path, output.key, media_type=output.media_type))
+
+    def _engine_of(self, job: Job, options: EnhanceOptions) -> Enhancer | None:
+        if options.model is None:
+            return None
+        key = ModelKey(
+            name=options.model,
+            shifts=options.shifts,
+            overlap=options.overlap,
+            stems=options.stems,
+            device=TORCH_DEVICES[job.device],
+        )
+        return self.models.get(key)
+
+
+def _options_of(job: Job) -> EnhanceOptions:
+    try:
+        return EnhanceOptions.model_validate(dict(job.options))
+    except ValidationError as error:
+        # Checked when it was submitted, so by another version of Limpid.
+        raise InvalidOptions("This version of Limpid does not know the job's options; submit it again.") from error
+
+
+def _require_room_for(job: Job, workspace: Path) -> None:
+    free_bytes = shutil.disk_usage(workspace).free
+    if job.input.bytes > free_bytes:
+        raise InsufficientDisk(
+            f"The recording takes {job.input.bytes} bytes of scratch space, and {free_bytes} are free."
+        )

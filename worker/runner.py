@@ -1,0 +1,133 @@
+"""One job, from claim to end. Knows the ports; knows nothing of Celery."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from core.errors import JobCancelled, LeaseLost, TransientError
+from core.jobs import Job, OutputFile
+from core.repository import RunRepository
+from core.run_policy import is_out_of_attempts, retry_delay_s
+from core.settings import Settings
+from worker.failures import INTERNAL_ERROR, problem_of
+from worker.lease import Lease, RunInterrupted, utc_now
+from worker.outputs import delete_attempts
+from worker.processing import Processor
+
+if TYPE_CHECKING:
+    from core.enhancement.pipeline import PipelineResult
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRunner:
+    """Runs jobs, one at a time, in this process."""
+
+    runs: RunRepository
+    processor: Processor
+    settings: Settings
+    worker: str  # who claims, for the operator to read
+    is_shutting_down: Callable[[], bool]
+    busy: threading.Lock = field(default_factory=threading.Lock)  # held while a job runs
+
+    def run(self, job_id: str) -> None:
+        """Claim the job and bring it to an end, or do nothing when it is not runnable.
+
+        Raises StorageError when the database stays away for longer than Lease.persist waits: the lease expires then,
+        and the sweeper queues the job again.
+        """
+        with self.busy:
+            job = self.runs.claim(job_id, worker=self.worker, lease_s=self.settings.lease_s, now=utc_now())
+            if job is None:
+                logger.info("job not runnable", extra={"job_id": job_id})
+                return
+            logger.info("job started", extra={"job_id": job.id, "attempt": job.attempt})
+            lease = Lease(
+                self.runs,
+                job,
+                lease_s=self.settings.lease_s,
+                progress_interval_s=self.settings.progress_interval_s,
+                is_shutting_down=self.is_shutting_down,
+            )
+            try:
+                with lease:
+                    has_succeeded = self._execute(job, lease)
+            except LeaseLost:
+                # Whose outputs are whose is now for the other worker and the sweeper to know.
+                logger.warning("job left to another worker", extra={"job_id": job.id, "attempt": job.attempt})
+            else:
+                unused = job.attempt - 1 if has_succeeded else job.attempt
+                delete_attempts(self.processor.store, job.id, attempts=unused)
+
+    def _execute(self, job: Job, lease: Lease) -> bool:
+        """Work and write the end; True for success. Raises LeaseLost when the end is not this run's to write."""
+        try:
+            result, outputs = self.processor.process(job, lease)
+            lease.persist(lambda: self._succeed(job, lease.token, result, outputs))
+        except LeaseLost:
+            raise
+        except Exception as error:
+            self._end_without_result(job, lease, error)
+            return False
+        return True
+
+    def _end_without_result(self, job: Job, lease: Lease, error: Exception) -> None:
+        try:
+            lease.persist(lambda: self._write_end(job, lease.token, error))
+        except JobCancelled:  # a moment ago, so that no other end is allowed
+            lease.persist(lambda: self._write_end(job, lease.token, JobCancelled()))
+
+    def _write_end(self, job: Job, lease_token: str, error: Exception) -> None:
+        now = utc_now()
+        if isinstance(error, JobCancelled):
+            self.runs.confirm_cancelled(job.id, lease_token=lease_token, now=now)
+            logger.info("job cancelled", extra={"job_id": job.id})
+        elif isinstance(error, RunInterrupted):
+            self.runs.release(job.id, lease_token=lease_token, now=now, counts_as_attempt=False)
+            logger.info("job given back", extra={"job_id": job.id})
+        elif isinstance(error, TransientError) and not is_out_of_attempts(job, max_attempts=self.settings.max_attempts):
+            delay_s = retry_delay_s(job.attempt)
+            self.runs.release(job.id, lease_token=lease_token, now=now, counts_as_attempt=True, retry_after_s=delay_s)
+            logger.warning("job put off", extra={"job_id": job.id, "delay_s": delay_s}, exc_info=error)
+        else:
+            problem = problem_of(error)
+            self.runs.fail(job.id, lease_token=lease_token, error=problem, now=now)
+            is_foreseen = problem is not INTERNAL_ERROR
+            logger.log(
+                logging.WARNING if is_foreseen else logging.ERROR,
+                "job failed",
+                extra={"job_id": job.id, "code": problem.code, "detail": problem.detail},
+                exc_info=None if is_foreseen else error,
+            )
+
+    def _succeed(self, job: Job, lease_token: str, result: PipelineResult, outputs: list[OutputFile]) -> None:
+        now = utc_now()
+        self.runs.succeed(
+            job.id,
+            lease_token=lease_token,
+            outputs=outputs,
+            report=finite_json(result.report),
+            warnings=result.warnings,
+            progress=result.progress,
+            now=now,
+            expires_at=now + timedelta(seconds=self.settings.retention_s),
+        )
+        logger.info("job succeeded", extra={"job_id": job.id, "rtf": result.progress.rtf})
+
+
+def finite_json(value: Any) -> Any:  # noqa: ANN401 - JSON is any of seven types
+    """`value` with None for infinite numbers and NaN, which JSON does not have: the level of silence, for one."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): finite_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_json(item) for item in value]
+    return value

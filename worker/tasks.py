@@ -1,0 +1,112 @@
+"""Celery's tasks: thin. Each process builds what they need when the first message comes, so that nothing is forked."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from celery import Celery
+
+from core.backend import Backend, open_backend
+from core.queue import RUN_JOB_TASK, SWEEP_TASK
+from core.settings import Settings
+from worker.lease import utc_now
+from worker.maintenance import sweep
+from worker.model_cache import ModelCache, ModelKey
+from worker.processing import Processor
+from worker.runner import JobRunner
+from worker.shutdown import ShutdownFlag
+
+if TYPE_CHECKING:
+    from core.enhancement.protocol import Enhancer
+
+logger = logging.getLogger(__name__)
+
+
+class ProcessContext:
+    """What the tasks of a process work with, built when first asked for.
+
+    A fork builds its own: connections must not be shared, and decoders and PyTorch are loaded in the child only.
+    """
+
+    def __init__(self, settings: Settings, shutdown: ShutdownFlag) -> None:
+        self._settings = settings
+        self._shutdown = shutdown
+        self._pid = 0
+        self._backend: Backend | None = None
+        self._runner: JobRunner | None = None
+        self.busy = threading.Lock()  # held while a job runs
+
+    @property
+    def backend(self) -> Backend:
+        """The stores and the queue."""
+        self._forget_parents()
+        if self._backend is None:
+            self._backend = open_backend(self._settings)
+        return self._backend
+
+    @property
+    def runner(self) -> JobRunner:
+        """Runs this process's jobs."""
+        self._forget_parents()
+        if self._runner is None:
+            self._runner = self._make_runner(self.backend)
+        return self._runner
+
+    def _forget_parents(self) -> None:
+        if self._pid != os.getpid():
+            self._pid, self._backend, self._runner = os.getpid(), None, None
+
+    def _make_runner(self, backend: Backend) -> JobRunner:
+        from core.enhancement.pipeline import run_pipeline
+
+        load = functools.partial(load_engine, settings=self._settings)
+        return JobRunner(
+            runs=backend.jobs,
+            processor=Processor(
+                store=backend.store,
+                models=ModelCache(load, capacity=self._settings.model_cache_size),
+                pipeline=run_pipeline,
+                scratch_dir=self._settings.resolved_scratch_dir,
+            ),
+            settings=self._settings,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            is_shutting_down=self._shutdown.is_set,
+            busy=self.busy,
+        )
+
+
+def load_engine(key: ModelKey, *, settings: Settings) -> Enhancer:
+    """The engine that `key` describes, with PyTorch limited to the configured number of threads."""
+    import torch
+
+    from core.enhancement.loader import load_enhancer
+
+    torch.set_num_threads(settings.torch_num_threads)
+    logger.info("loading model", extra={"model": key.name, "device": key.device})
+    return load_enhancer(
+        key.name,
+        models_dir=settings.resolved_models_dir,
+        shifts=key.shifts,
+        overlap=key.overlap,
+        stems=key.stems,
+        device=key.device,
+    )
+
+
+def register_tasks(app: Celery, context: ProcessContext) -> None:
+    """Give `app` the tasks of core.queue."""
+
+    def run_job(job_id: str) -> None:
+        context.runner.run(job_id)
+
+    def sweep_jobs() -> None:
+        backend = context.backend
+        sweep(backend.jobs, backend.queue, backend.store, now=utc_now())
+
+    app.task(name=RUN_JOB_TASK)(run_job)
+    app.task(name=SWEEP_TASK)(sweep_jobs)
