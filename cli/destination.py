@@ -29,15 +29,16 @@ class Destination:
 
 
 def plan_destination(output: str, sources: Sequence[Path]) -> Destination:
-    """Read `-o`: a folder when it exists as one, ends in a slash or there are several sources, else a file."""
+    """Read `-o`: a folder when it is one, ends in a slash, has no suffix or is for several sources; else a file.
+
+    CommandError when the results would fall on each other or on an input.
+    """
     path = Path(output)
-    if path.is_dir() or output.endswith("/") or len(sources) > 1:
+    if path.is_dir() or output.endswith("/") or not path.suffix or len(sources) > 1:
         if path.exists() and not path.is_dir():
             raise CommandError(f"{len(sources)} files cannot all become {path}; -o must be a folder.")
         _refuse_equal_names(sources)
         return Destination(folder=path)
-    if not path.suffix:
-        raise CommandError(f"{path} is no folder and names no format. End it in .wav, .flac ... or in / for a folder.")
     refuse_overwriting(path, sources)
     return Destination(folder=path.parent, file=path)
 

@@ -7,6 +7,12 @@ from datetime import UTC, datetime
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
+_QUIETER = {
+    "celery.app.trace": logging.WARNING,  # repeats, with every argument, what the worker says of a job
+    "celery.worker.strategy": logging.WARNING,
+    "kombu.connection": logging.ERROR,  # warns that a folder has no host name
+}
+
 
 class EventFormatter(logging.Formatter):
     """`2026-11-20T10:40:00.123Z INFO core.services job_submitted job_id=0199 preset=speech`.
@@ -26,10 +32,13 @@ class EventFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Send everything of at least `level` to standard error; replaces what was set up before."""
+    """Send what is of at least `level` to standard error, less what repeats at that level; replaces what was set up."""
     handler = logging.StreamHandler()
     handler.setFormatter(EventFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    if level != "DEBUG":
+        for name, least in _QUIETER.items():
+            logging.getLogger(name).setLevel(least)
 
 
 def _quoted(value: object) -> str:

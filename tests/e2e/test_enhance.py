@@ -28,7 +28,7 @@ def test_exit_status_tells_of_a_file_that_is_no_audio(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("words, not sound. " * 50, encoding="utf-8")
 
-    done = run_limpid("enhance", text, "-o", tmp_path / "results/")
+    done = run_limpid("enhance", text, "-o", tmp_path / "results")
 
     assert done.returncode == 1
     assert done.stderr.startswith(f"limpid: {text}: ")

@@ -56,13 +56,13 @@ def test_submitted_file_comes_back_enhanced_in_its_exact_length(
 ) -> None:
     with httpx.Client(base_url=stack.url, timeout=30) as client, recording.open("rb") as file:
         accepted = client.post("/api/v1/jobs", files={"file": ("talk.wav", file)}, data={"preset": "speech"})
+        assert accepted.status_code == 202, accepted.text
         job = finished_job(client, accepted.headers["location"])
         output = job["outputs"][0]
         downloaded = client.get(output["href"], follow_redirects=True).raise_for_status().content
 
     (tmp_path / "enhanced.wav").write_bytes(downloaded)
     info = soundfile.info(tmp_path / "enhanced.wav")
-    assert accepted.status_code == 202
     assert job["status"] == "succeeded", job["error"]
     assert job["progress"]["fraction"] == 1
     assert job["progress"]["rtf"] > 0

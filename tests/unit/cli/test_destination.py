@@ -46,9 +46,10 @@ def test_inputs_of_equal_stem_are_refused(tmp_path: Path) -> None:
         plan_destination(str(tmp_path), [Path("one/talk.wav"), Path("two/talk.flac")])
 
 
-def test_file_without_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="names no format"):
-        plan_destination(str(tmp_path / "out"), [Path("talk.wav")])
+def test_name_without_a_format_is_a_folder(tmp_path: Path) -> None:
+    destination = plan_destination(str(tmp_path / "results"), [Path("talk.wav")])
+
+    assert (destination.folder, destination.file) == (tmp_path / "results", None)
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
