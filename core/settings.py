@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.outbound.addresses import Network, parse_networks
+from core.webhooks.signing import key_of
 
 GIB = 1024**3
 
-_SECRETS = ("LIMPID_DATABASE_URL", "LIMPID_BROKER_URL", "LIMPID_S3_ACCESS_KEY", "LIMPID_S3_SECRET_KEY")
+_SECRETS = (
+    "LIMPID_DATABASE_URL",
+    "LIMPID_BROKER_URL",
+    "LIMPID_S3_ACCESS_KEY",
+    "LIMPID_S3_SECRET_KEY",
+    "LIMPID_WEBHOOK_SECRET",
+    "LIMPID_WEBHOOK_PREVIOUS_SECRETS",
+)
 
 
 class Settings(BaseSettings):
@@ -21,7 +31,13 @@ class Settings(BaseSettings):
     `data_dir`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LIMPID_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LIMPID_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # a mistyped secret must not end up in a log
+    )
 
     data_dir: Path = Path("limpid-data")
     models_dir: Path | None = None  # None: data_dir/models
@@ -46,6 +62,11 @@ class Settings(BaseSettings):
     max_duration_s: float = Field(default=24 * 3600.0, gt=0)
     retention_s: float = Field(default=7 * 86400.0, gt=0)  # outputs are promised for this long after the end
 
+    webhook_secret: SecretStr | None = None  # whsec_…; signs events
+    webhook_previous_secrets: SecretStr | None = None  # several, separated by commas: sign beside it while it changes
+    webhook_allow: Annotated[tuple[Network, ...], NoDecode] = ()  # may be reached by URLs although not public; CIDR
+    fetch_timeout_s: float = Field(default=1800.0, gt=0)  # for an input by URL, from the first byte to the last
+
     model_cache_size: int = Field(default=2, ge=1)  # engines that one worker process keeps loaded
     device: Literal["cpu", "gpu"] = "cpu"  # the queue that new jobs go to
     torch_num_threads: int = Field(default=1, ge=1)  # one thread per process, one process per core is the fastest
@@ -63,6 +84,23 @@ class Settings(BaseSettings):
         if threads and "torch_num_threads" not in values:
             values["torch_num_threads"] = threads
         return values
+
+    @field_validator("webhook_allow", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        return parse_networks(value.split(",")) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_webhook_secrets(self) -> Self:
+        for secret in self.webhook_secrets:
+            key_of(secret)
+        return self
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets that sign events, the current one first; none when none is configured."""
+        given = [secret.get_secret_value() for secret in (self.webhook_secret, self.webhook_previous_secrets) if secret]
+        return tuple(part.strip() for part in ",".join(given).split(",") if part.strip())
 
     @property
     def resolved_database_url(self) -> str:
