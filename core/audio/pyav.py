@@ -136,7 +136,13 @@ class PyAvDecoder:
             self._resampler = AudioResampler(format="flt", layout=self._first_frame.layout, rate=self.sample_rate)
             self._converted_form = form
         frame.pts = None
-        return drained + self._resampler.resample(frame)
+        try:
+            return drained + self._resampler.resample(frame)
+        except (av.error.FFmpegError, ValueError):
+            # What a damaged stream claims to have become can be a form that no converter takes.
+            self._resampler = None
+            self._damaged_packets += 1
+            return drained
 
     def _drain(self) -> list[AudioFrame]:
         """Return what the converter still holds, and drop it: it is bound to one form."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypeVar
 
+MAX_OFFSET = 2**62
 Result = TypeVar("Result")
 
 
@@ -30,7 +31,11 @@ class Source:
         return self._guard(lambda: self._file.read(size), b"")
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        return self._guard(lambda: self._file.seek(offset, whence), -1)
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self.size_bytes}.get(whence)
+        # A damaged header sends the library to places that no file has; that is a fault of the file, not of its source.
+        if start is None or not 0 <= start + offset < MAX_OFFSET:
+            return -1
+        return self._guard(lambda: self._file.seek(start + offset), -1)
 
     def tell(self) -> int:
         return self._guard(self._file.tell, -1)

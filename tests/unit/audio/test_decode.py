@@ -187,6 +187,18 @@ def test_truncated_file_yields_what_is_there_and_names_both_durations(tmp_path: 
         )
 
 
+def test_length_tag_of_an_mp3_is_found_behind_an_id3_tag(tmp_path: Path) -> None:
+    whole = write_file(tmp_path / "whole.mp3", band_limited_noise(441_000, 44_100), sample_rate=44_100).read_bytes()
+    id3 = b"ID3\x04\x00\x00\x00\x00\x07\x68" + bytes(7 << 7 | 0x68)
+    (tmp_path / "cut.mp3").write_bytes(id3 + whole[whole.index(b"\xff\xfb") : len(whole) // 2])
+
+    with AudioReader(tmp_path / "cut.mp3") as reader:
+        list(reader.blocks())
+
+        assert reader.warning is not None
+        assert "of the 10.00 s that it declares" in reader.warning
+
+
 def test_truncated_aiff_names_both_durations(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "whole.aiff", np.zeros(16_000), 16_000)
     (tmp_path / "cut.aiff").write_bytes((tmp_path / "whole.aiff").read_bytes()[:16_054])
