@@ -13,6 +13,8 @@ from core.presets import find_preset
 
 Format = Literal["wav", "flac", "mp3", "m4a", "opus", "ogg"]
 Subtype = Literal["PCM_16", "PCM_24", "FLOAT"]
+Bandwidth = Literal["keep", "model"]
+"""What lies above the model's band: carried over with the model's gain next to it, or left empty."""
 
 
 class OutputSpec(BaseModel):
@@ -46,12 +48,13 @@ class EnhanceOptions(BaseModel):
     stems: tuple[str, ...] | None = None  # None: every stem that the model has
     strength: float = Field(default=1.0, ge=0, le=1)  # 0: the input, 1: the estimate
     residual: bool = False  # also write what was taken away
+    bandwidth: Bandwidth = "keep"
     chain: tuple[dict[str, Any], ...] = ()  # DSP steps in order, in the form of core.dsp.chain
     outputs: tuple[OutputSpec, ...] = Field(default=(OutputSpec(),), min_length=1, max_length=4)
     seed: int = Field(default=0, ge=0, lt=2**31)
 
 
-OVERRIDABLE = frozenset({"shifts", "overlap", "stems", "strength", "residual", "chain", "seed"})
+OVERRIDABLE = frozenset({"shifts", "overlap", "stems", "strength", "residual", "bandwidth", "chain", "seed"})
 
 
 def resolve_options(

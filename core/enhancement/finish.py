@@ -16,11 +16,12 @@ from core.audio.encode import LIMITS, AudioWriter
 from core.audio.formats import AudioProbe, default_subtype, extension_for, media_type_for
 from core.audio.resample import resample_stream
 from core.dsp.chain import parse_chain, run_chain
+from core.enhancement.bandwidth import CarriedBand
 from core.enhancement.levels import LevelMeter
 from core.enhancement.prepare import Prepared
 from core.enhancement.protocol import FloatArray
 from core.enhancement.scratch import ScratchSignal
-from core.options import EnhanceOptions
+from core.options import Bandwidth, EnhanceOptions
 
 RESIDUAL = "residual"
 _HASH_BLOCK_BYTES = 1024**2
@@ -77,7 +78,7 @@ def finish(
     chained = [
         run_chain(
             steps,
-            partial(_mixed_blocks, prepared, estimates, index, options.strength),
+            partial(_mixed_blocks, prepared, estimates, stem=index, stems=len(stems), options=options),
             sample_rate=native.sample_rate,
             channels=native.channels,
             scratch=partial(_chain_scratch, workspace, stem),
@@ -116,22 +117,15 @@ def finish(
 
 
 def _mixed_blocks(
-    prepared: Prepared, estimates: ScratchSignal | None, stem_index: int, strength: float
+    prepared: Prepared, estimates: ScratchSignal | None, *, stem: int, stems: int, options: EnhanceOptions
 ) -> Iterator[FloatArray]:
     """strength * estimate + (1 - strength) * input at the input's rate, block by block."""
-    native = prepared.native
+    native, strength = prepared.native, options.strength
     if estimates is None or strength == 0:
         yield from native.blocks()
         return
-    channels = slice(stem_index * native.channels, (stem_index + 1) * native.channels)
     position = 0
-    for estimate in resample_stream(
-        estimates.blocks(channels),
-        estimates.sample_rate,
-        output_rate=native.sample_rate,
-        channels=native.channels,
-        output_frames=native.frames,
-    ):
+    for estimate in _estimate_blocks(prepared, estimates, stem=stem, stems=stems, bandwidth=options.bandwidth):
         stop = position + estimate.shape[1]
         if strength == 1:
             yield estimate
@@ -139,6 +133,24 @@ def _mixed_blocks(
             dry = native.read(position, stop)
             yield (strength * estimate + (1 - strength) * dry).astype(np.float32, copy=False)
         position = stop
+
+
+def _estimate_blocks(
+    prepared: Prepared, estimates: ScratchSignal, *, stem: int, stems: int, bandwidth: Bandwidth
+) -> Iterator[FloatArray]:
+    """The estimate of one stem at the input's rate, block by block."""
+    native = prepared.native
+    channels = slice(stem * native.channels, (stem + 1) * native.channels)
+    if bandwidth == "keep" and prepared.model is not native:
+        yield from CarriedBand(native, prepared.model, estimates, channels=channels, stems=stems).blocks()
+        return
+    yield from resample_stream(
+        estimates.blocks(channels),
+        estimates.sample_rate,
+        output_rate=native.sample_rate,
+        channels=native.channels,
+        output_frames=native.frames,
+    )
 
 
 def _chain_scratch(workspace: Path, stem: str, name: str) -> Path:
