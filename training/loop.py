@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from core.errors import InvalidOptions
 from core.models.checkpoints import write_atomically
+from training.architectures import enhance_batch, pick_device
 from training.averaging import MovingAverage
 from training.losses.combined import Loss
 from training.mixing import Example, Mixer
@@ -55,7 +56,8 @@ class Trainer:
         run_dir: Path,
         on_best: Callable[[nn.Module, ValidationReport, int], None],
     ) -> None:
-        self.network = network
+        self._device = pick_device(loop.device)
+        self.network = network.to(self._device)
         self.history = History()
         self.step = 0
         self._mixer = mixer
@@ -126,9 +128,9 @@ class Trainer:
         return loss.item(), float(norm)
 
     def _forward(self, noisy: Tensor, clean: Tensor) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._loop.precision == "bfloat16"):
-            estimate = self.network(noisy)
-        return self._loss(estimate.float(), clean)
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._loop.precision == "bfloat16"):
+            estimate = enhance_batch(self.network, noisy)
+        return self._loss(estimate.float(), clean.to(self._device))
 
     def validate(self) -> ValidationReport:
         """Judge the averaged network; keep it when it is the best so far."""
@@ -168,11 +170,11 @@ class Trainer:
         path = self._run_dir / STATE_FILE
         if not path.is_file():
             return False
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self._device)
         self.network.load_state_dict(state["network"])
         self.averaged_network.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["torch_rng"])
+        torch.set_rng_state(state["torch_rng"].cpu())
         self.step = state["step"]
         self._best_score = state["best_score"]
         self._validations_since_best = state["validations_since_best"]

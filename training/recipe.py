@@ -82,6 +82,7 @@ class LoopSection(Section):
     steps: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)] = 16
     seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0: no averaging
     validate_every: Annotated[int, Field(ge=1)] = 250

@@ -16,7 +16,8 @@ from torch import nn
 
 from core.errors import InvalidOptions
 from core.models.checkpoints import CheckpointCard, load_checkpoint, save_checkpoint
-from training.architectures import build_network
+from core.models.released import read_state_dict
+from training.architectures import build_network, enhance_batch
 from training.datasets import AudioPool, Clip, Kind, Split, list_clips, load_pools, split_of
 from training.loop import History, Trainer
 from training.losses.combined import build_loss
@@ -44,8 +45,9 @@ class RunResult:
 def train_recipe(recipe: Recipe, *, run_dir: Path, resume: bool = True, initial: Path | None = None) -> RunResult:
     """Train `recipe` in `run_dir` and return the result; goes on where the folder's last run stopped if `resume`.
 
-    `initial` is a checkpoint to start from (fine-tuning). The folder receives the resolved recipe, the state, the best
-    checkpoint with its card, history.csv, validations.csv, test.json, curves.png and spectrogram_NN.png.
+    `initial` is a checkpoint to start from (fine-tuning): of our own format, or a released state dict (.th). The folder
+    receives the resolved recipe, the state, the best checkpoint with its card, history.csv, validations.csv, test.json,
+    curves.png and spectrogram_NN.png.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.loop.seed)
@@ -53,7 +55,7 @@ def train_recipe(recipe: Recipe, *, run_dir: Path, resume: bool = True, initial:
     loss = build_loss(recipe.losses)
     network = build_network(recipe.system.architecture, recipe.system.arguments)
     if initial is not None:
-        network.load_state_dict(load_checkpoint(initial)[1])
+        _load_initial(network, initial)
     checkpoint = run_dir / f"{recipe.system.name}.safetensors"
     run_id = uuid.uuid4().hex[:12]
 
@@ -108,6 +110,15 @@ def _load_split_pools(data: DataSection, run_dir: Path) -> dict[Split, dict[Kind
     return pools
 
 
+def _load_initial(network: nn.Module, path: Path) -> None:
+    is_released = path.suffix == ".th"
+    state = read_state_dict(path, model=path.stem, sha256_prefix="")[0] if is_released else load_checkpoint(path)[1]
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise InvalidOptions(f"The weights {path.name!r} do not fit the recipe's network") from error
+
+
 def _card(recipe: Recipe, *, run_id: str, metrics: Mapping[str, float]) -> CheckpointCard:
     system = recipe.system
     return CheckpointCard(
@@ -141,6 +152,6 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 def _write_pictures(run_dir: Path, network: nn.Module, examples: Sequence[Example]) -> None:
     network.eval()
     for number, example in enumerate(examples[:PICTURED_EXAMPLES], start=1):
-        enhanced = network(torch.from_numpy(example.noisy).unsqueeze(0))[0].numpy()
+        enhanced = enhance_batch(network, torch.from_numpy(example.noisy).unsqueeze(0))[0].cpu().numpy()
         signals = {"noisy": example.noisy, "enhanced": enhanced, "clean": example.clean}
         save_spectrograms(run_dir / f"spectrogram_{number:02d}.png", signals, sample_rate=SAMPLE_RATE)

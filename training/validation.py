@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from training import metrics
+from training.architectures import enhance_batch
 from training.losses.combined import Loss
 from training.mixing import Example
 
@@ -61,9 +62,9 @@ def validate(network: nn.Module, examples: Sequence[Example], loss: Loss) -> Val
 def _figures(network: nn.Module, example: Example, loss: Loss) -> dict[str, float]:
     noisy = torch.from_numpy(example.noisy).unsqueeze(0)
     clean = torch.from_numpy(example.clean).unsqueeze(0)
-    estimate_batch = network(noisy)
+    estimate_batch = enhance_batch(network, noisy).cpu()
     estimate = estimate_batch[0].numpy()
-    of_clean = network(clean)[0].numpy()
+    of_clean = enhance_batch(network, clean)[0].cpu().numpy()
     before = metrics.si_sdr_db(example.noisy, example.clean)
     after = metrics.si_sdr_db(estimate, example.clean)
     return {

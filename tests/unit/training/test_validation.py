@@ -17,18 +17,21 @@ class Scale(nn.Module):
 
     def __init__(self, factor: float) -> None:
         super().__init__()
-        self.factor = factor
+        self.factor = nn.Parameter(torch.tensor(factor))
 
     def forward(self, noisy: Tensor) -> Tensor:
         return self.factor * noisy
 
 
 class MeanOfNeighbours(nn.Module):
-    """Averages eight samples: takes away what changes fast."""
+    """Averages nine samples: takes away what changes fast."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.full((1, 1, 9), 1 / 9))
 
     def forward(self, noisy: Tensor) -> Tensor:
-        kernel = torch.full((1, 1, 9), 1 / 9)
-        return nn.functional.conv1d(noisy.unsqueeze(1), kernel, padding=4).squeeze(1)
+        return nn.functional.conv1d(noisy.unsqueeze(1), self.kernel, padding=4).squeeze(1)
 
 
 @pytest.fixture
