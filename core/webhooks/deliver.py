@@ -1,11 +1,14 @@
-"""Sending what the outbox holds: one attempt per claim."""
+"""Sending what the outbox holds: one attempt per claim, several at a time."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from random import Random
+from threading import BoundedSemaphore
 
 from core.errors import EnhancerError, ForbiddenUrl, OutboundError
 from core.outbound.client import OutboundClient
@@ -19,52 +22,68 @@ logger = logging.getLogger(__name__)
 LEASE_S = 4 * TIMEOUT_S
 """An attempt whose worker says nothing for this long is taken over: it has been lost."""
 
-
-def deliver_next(
-    queue: DeliveryQueue,
-    *,
-    client: OutboundClient,
-    secrets: Sequence[str],
-    rng: Random,
-    clock: Callable[[], datetime],
-) -> bool:
-    """Make one attempt at the delivery that is due first; False when nothing is due.
-
-    `secrets` are the server's, the newest first; each signs what has no secret of its own. StorageError when the
-    database does not answer: the attempt is then made again when its lease ends.
-    """
-    delivery = queue.claim_due(lease_s=LEASE_S, now=clock())
-    if delivery is None:
-        return False
-    answer = _attempt(delivery, client=client, secrets=secrets, now=clock())
-    outcome = outcome_of(delivery, answer, rng=rng, now=clock())
-    is_recorded = queue.record(delivery, outcome, now=clock())
-    logger.log(
-        logging.INFO if outcome.status is DeliveryStatus.DELIVERED else logging.WARNING,
-        "webhook_attempted" if is_recorded else "webhook_attempt_lost",
-        extra={
-            "delivery_id": delivery.id,
-            "job_id": delivery.job_id,
-            "event_type": delivery.event,
-            "attempt": delivery.attempts,
-            "status": outcome.status,
-            "http_status": outcome.http_status,
-            "reason": outcome.error,
-        },
-    )
-    return True
+CONCURRENCY = 8
+"""Attempts at a time in one process: receivers that answer slowly must not hold up the others."""
 
 
-def _attempt(
-    delivery: Delivery, *, client: OutboundClient, secrets: Sequence[str], now: datetime
-) -> Answer | EnhancerError:
-    own = (delivery.secret,) if delivery.secret is not None else ()
-    keys = [key_of(secret) for secret in own or secrets]
-    if not keys:
-        return OutboundError("The worker has no LIMPID_WEBHOOK_SECRET to sign the event with.")
-    body = delivery.payload.encode()
-    headers = signed_headers(delivery.id, body, keys=keys, sent_at=now)
-    try:
-        return post_event(delivery.url, body, headers=headers, timeout_s=TIMEOUT_S, client=client)
-    except (ForbiddenUrl, OutboundError) as error:
-        return error
+@dataclass(frozen=True, kw_only=True)
+class Courier:
+    """Makes attempts. `secrets` are the server's, the current one first: they sign what has no secret of its own."""
+
+    queue: DeliveryQueue
+    client: OutboundClient
+    secrets: Sequence[str]
+    rng: Random
+    clock: Callable[[], datetime]
+
+    def deliver_due(self, may_go_on: Callable[[], bool] = lambda: True) -> int:
+        """Make an attempt at every delivery that is due, as long as `may_go_on`; how many.
+
+        Attempts that have begun are finished. StorageError when the database does not answer: what was claimed is due
+        again when its lease ends.
+        """
+        slots = BoundedSemaphore(CONCURRENCY)
+        attempts: list[Future[None]] = []
+        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="webhook") as pool:
+            while may_go_on():
+                slots.acquire()
+                delivery = self.queue.claim_due(lease_s=LEASE_S, now=self.clock())
+                if delivery is None:
+                    break
+                attempt = pool.submit(self._attempt, delivery)
+                attempt.add_done_callback(lambda _: slots.release())
+                attempts.append(attempt)
+        for attempt in attempts:
+            attempt.result()
+        return len(attempts)
+
+    def _attempt(self, delivery: Delivery) -> None:
+        answer = self._send(delivery)
+        now = self.clock()
+        outcome = outcome_of(delivery, answer, rng=self.rng, now=now)
+        is_recorded = self.queue.record(delivery, outcome, now=now)
+        logger.log(
+            logging.INFO if outcome.status is DeliveryStatus.DELIVERED else logging.WARNING,
+            "webhook attempted" if is_recorded else "webhook attempt lost its lease",
+            extra={
+                "delivery_id": delivery.id,
+                "job_id": delivery.job_id,
+                "event_type": delivery.event,
+                "attempt": delivery.attempts,
+                "status": outcome.status,
+                "http_status": outcome.http_status,
+                "reason": outcome.error,
+            },
+        )
+
+    def _send(self, delivery: Delivery) -> Answer | EnhancerError:
+        own = (delivery.secret,) if delivery.secret is not None else ()
+        keys = [key_of(secret) for secret in own or self.secrets]
+        if not keys:
+            return OutboundError("The worker has no LIMPID_WEBHOOK_SECRET to sign the event with.")
+        body = delivery.payload.encode()
+        headers = signed_headers(delivery.id, body, keys=keys, sent_at=self.clock())
+        try:
+            return post_event(delivery.url, body, headers=headers, timeout_s=TIMEOUT_S, client=self.client)
+        except (ForbiddenUrl, OutboundError) as error:
+            return error

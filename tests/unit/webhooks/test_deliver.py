@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -12,12 +13,12 @@ from standardwebhooks import Webhook
 
 from core.outbound.addresses import parse_networks
 from core.outbound.client import OutboundClient
-from core.webhooks.deliver import deliver_next
+from core.webhooks.deliver import CONCURRENCY, Courier
 from core.webhooks.events import EventType
-from core.webhooks.outbox import Delivery, DeliveryStatus, Outcome
+from core.webhooks.outbox import Delivery, DeliveryQueue, DeliveryStatus, Outcome
 from core.webhooks.signing import new_secret
 from tests.factories import NOON
-from tests.web_server import Reply, web_server
+from tests.web_server import Received, Reply, web_server
 
 CLIENT = OutboundClient(allow=parse_networks(["127.0.0.0/8"]))
 
@@ -56,9 +57,9 @@ def delivery_to(url: str, **changes: Any) -> Delivery:  # noqa: ANN401
     return replace(delivery, **changes)
 
 
-def deliver(queue: OneDelivery, *, secrets: list[str], client: OutboundClient = CLIENT) -> bool:
-    now = datetime.now(NOON.tzinfo)
-    return deliver_next(queue, client=client, secrets=secrets, rng=Random(0), clock=lambda: now)
+def deliver(queue: DeliveryQueue, *, secrets: list[str], client: OutboundClient = CLIENT) -> int:
+    courier = Courier(queue=queue, client=client, secrets=secrets, rng=Random(0), clock=lambda: datetime.now(UTC))
+    return courier.deliver_due()
 
 
 def test_event_arrives_signed_by_every_secret_of_the_server() -> None:
@@ -66,7 +67,7 @@ def test_event_arrives_signed_by_every_secret_of_the_server() -> None:
     with web_server(lambda _: Reply(status=204)) as server:
         queue = OneDelivery(delivery_to(server.url("/hook")))
 
-        assert deliver(queue, secrets=[new, old])
+        assert deliver(queue, secrets=[new, old]) == 1
 
     (request,) = server.received
     assert request.headers["webhook-id"] == "0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -129,22 +130,59 @@ def test_receiver_that_is_not_there_is_tried_again() -> None:
 
 
 def test_attempt_that_was_taken_over_is_told_from_one_that_counts(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="core.webhooks")
     with web_server(lambda _: Reply()) as server:
         queue = OneDelivery(delivery_to(server.url()))
         queue.is_lost = True
 
         deliver(queue, secrets=[new_secret()])
 
-    assert [record.message for record in caplog.records if "webhook" in record.message] == ["webhook_attempt_lost"]
+    assert [record.message for record in caplog.records] == ["webhook attempt lost its lease"]
 
 
 def test_nothing_due_is_nothing_done() -> None:
     queue = OneDelivery(delivery_to("http://127.0.0.1:1/"))
     queue.delivery = None
 
-    assert not deliver(queue, secrets=[new_secret()])
+    assert deliver(queue, secrets=[new_secret()]) == 0
     assert queue.outcomes == []
+
+
+class ManyDeliveries(OneDelivery):
+    """A DeliveryQueue of several."""
+
+    def __init__(self, deliveries: list[Delivery]) -> None:
+        super().__init__(deliveries[0])
+        self.waiting = deliveries
+
+    def claim_due(self, *, lease_s: float, now: datetime) -> Delivery | None:
+        return self.waiting.pop(0) if self.waiting else None
+
+
+def test_slow_receivers_are_waited_for_side_by_side() -> None:
+    everybody_is_here = Barrier(CONCURRENCY)
+
+    def answer(_: Received) -> Reply:
+        everybody_is_here.wait(10)  # BrokenBarrierError, and no answer, if attempts were made one by one
+        return Reply(status=204)
+
+    with web_server(answer) as server:
+        queue = ManyDeliveries([delivery_to(server.url())] * (2 * CONCURRENCY))
+
+        assert deliver(queue, secrets=[new_secret()]) == 2 * CONCURRENCY
+
+    assert {outcome.status for outcome in queue.outcomes} == {DeliveryStatus.DELIVERED}
+
+
+def test_no_attempt_begins_when_it_is_time_to_stop() -> None:
+    with web_server(lambda _: Reply()) as server:
+        queue = OneDelivery(delivery_to(server.url()))
+        courier = Courier(queue=queue, client=CLIENT, secrets=[new_secret()], rng=Random(0), clock=lambda: NOON)
+
+        assert courier.deliver_due(may_go_on=lambda: False) == 0
+
+    assert server.received == []
+    assert queue.delivery is not None
 
 
 def test_timestamp_is_the_attempts_own() -> None:
