@@ -99,8 +99,9 @@ class DnsEnhancer:
         stream = DemucsStream(self._network, std=statistics.std)
         position = 0
         for start in range(0, samples, block_samples):
-            block = torch.from_numpy(wav[None, :, start : start + block_samples]).to(self._device)
-            position = _append(estimate, position, stream.push(block))
+            # A copy, because PyTorch warns of memory that it may not write, as that of a mapped file.
+            block = np.array(wav[np.newaxis, :, start : start + block_samples], dtype=np.float32)
+            position = _append(estimate, position, stream.push(torch.from_numpy(block).to(self._device)))
             if on_progress is not None:
                 on_progress(min(start + block_samples, samples) / samples)
         _append(estimate, position, stream.finish())

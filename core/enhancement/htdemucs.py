@@ -110,7 +110,7 @@ class HTDemucsSeparator:
         if not wav.any():
             return np.zeros((len(info.stems), *wav.shape), dtype=np.float32)
         scale = statistics.std + STD_FLOOR
-        mix = (torch.from_numpy(np.ascontiguousarray(wav)) - statistics.mean) / scale
+        mix = torch.from_numpy(np.array(wav, dtype=np.float32)).sub_(statistics.mean).div_(scale)
         with _seeded_random(seed), torch.inference_mode():
             estimates = apply_model(
                 self._bag,
@@ -120,7 +120,7 @@ class HTDemucsSeparator:
                 device=self._device,
                 callback=self._chunk_callback(wav.shape[1], on_progress) if on_progress else None,
             )[0, self._indices]
-            estimates = estimates * scale + statistics.mean
+            estimates.mul_(scale).add_(statistics.mean)
         if on_progress is not None:
             on_progress(1.0)
         return estimates.numpy()

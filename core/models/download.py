@@ -174,7 +174,7 @@ def _check_answer(file: WeightsFile, response: httpx.Response) -> None:
         raise ModelUnavailable(f"{host} answered with status {status} for {file.name}")
     if httpx.URL(file.url).scheme == "https" and response.url.scheme != "https":
         raise ModelUnavailable(f"{httpx.URL(file.url).host} redirects {file.name} to an address without TLS")
-    if response.headers.get("Content-Type", "").startswith("text/"):
+    if response.headers.get("Content-Type", "").startswith("text/html"):
         raise ModelUnavailable(f"{host} answered with a web page instead of {file.name}; is the address right?")
 
 

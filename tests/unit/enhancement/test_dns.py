@@ -163,3 +163,10 @@ def test_blocks_equal_the_network_over_the_whole(engine: DnsEnhancer, network: D
 def test_network_that_needs_the_end_first_is_refused() -> None:
     with pytest.raises(ValueError, match="is not causal"):
         DnsEnhancer(DemucsCausal(hidden=4, depth=3, causal=False), name="nc", licence="test")
+
+
+def test_memory_that_may_not_be_written_is_read_without_a_warning(engine: DnsEnhancer) -> None:
+    wav = noise(2000)
+    wav.flags.writeable = False
+
+    assert engine.enhance(wav[:, ::-1], SAMPLE_RATE, statistics=statistics_of(wav)).shape == (1, 1, 2000)

@@ -258,3 +258,16 @@ def test_overlap_out_of_range_is_refused(bag: BagOfModels, overlap: float) -> No
 def test_stems_that_the_model_lacks_are_refused(bag: BagOfModels, stems: list[str], message: str) -> None:
     with pytest.raises(InvalidOptions, match=message):
         separator(bag, stems=stems)
+
+
+def test_input_is_left_as_it_was_even_where_it_may_be_written(bag: BagOfModels) -> None:
+    wav = stereo_noise(0.1)
+    before = wav.copy()
+    read_only = wav.view()
+    read_only.flags.writeable = False
+
+    from_read_only = separator(bag).enhance(read_only, SAMPLE_RATE, statistics=statistics_of(wav))
+    from_writable = separator(bag).enhance(wav, SAMPLE_RATE, statistics=statistics_of(wav))
+
+    assert np.array_equal(wav, before)
+    assert np.array_equal(from_read_only, from_writable)
