@@ -60,8 +60,9 @@ def test_parameter_count(width: int, hidden: int, parameters: int) -> None:
 def test_filter_of_an_untrained_decoder_without_weights_passes_the_signal(network: BandSplitLstm) -> None:
     passing = BandSplitLstm(width=16, hidden=8, blocks=1)
     with torch.no_grad():
-        for layer in passing.decoder.layers:
-            layer.weight.zero_()
+        for name, parameter in passing.decoder.named_parameters():
+            if name.endswith("weight"):
+                parameter.zero_()
     wav = torch.from_numpy(noise(5000))
 
     with torch.inference_mode():

@@ -222,9 +222,10 @@ def test_average_forgets_its_start_and_then_moves_at_its_decay() -> None:
     average = MovingAverage(network, decay=0.5)
     with torch.no_grad():
         network.weight.fill_(1.0)
-        average.average.weight.fill_(0.0)
+        (weight,) = average.average.parameters()
+        weight.fill_(0.0)
 
     average.update(network, steps_done=1)
-    assert float(average.average.weight) == pytest.approx(1 - 2 / 11)
+    assert weight.item() == pytest.approx(1 - 2 / 11)
     average.update(network, steps_done=1000)
-    assert float(average.average.weight) == pytest.approx(1 - 1 / 11)
+    assert weight.item() == pytest.approx(1 - 1 / 11)

@@ -16,7 +16,7 @@ def speech_like(seconds: float = 3.0, *, seed: int = 0) -> FloatArray:
     envelope = np.maximum(0, np.sin(2 * np.pi * 2 * np.arange(samples) / 16000)) ** 2
     spectrum = np.fft.rfft(rng.standard_normal(samples)) / (1 + np.arange(samples // 2 + 1) / (400 * seconds))
     wav = np.fft.irfft(spectrum, samples) * envelope
-    return (0.3 * wav / np.abs(wav).max()).astype(np.float32)
+    return np.asarray(0.3 * wav / np.abs(wav).max(), dtype=np.float32)
 
 
 def test_perfect_estimate_has_the_best_scores() -> None:

@@ -72,7 +72,7 @@ def test_snr_choices_replace_the_range() -> None:
 
 
 def test_example_depends_on_seed_and_index_alone() -> None:
-    settings = {"reverb": 0.5, "high_shelf_db": 6.0, "speech_speed": (0.9, 1.1)}
+    settings: dict[str, Any] = {"reverb": 0.5, "high_shelf_db": 6.0, "speech_speed": (0.9, 1.1)}
     mixer = make_mixer(**settings)
     later = mixer.example(7)
     mixer.example(3)

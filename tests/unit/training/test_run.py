@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 
 from core.errors import InvalidOptions
 from core.models.checkpoints import load_model
@@ -75,7 +76,9 @@ def test_fine_tuning_starts_from_the_given_weights(corpus: Path, tmp_path: Path)
     second = train_recipe(partly, run_dir=tmp_path / "second", initial=first.checkpoint)
 
     _, end = load_model(second.checkpoint, architecture="mask-cnn", build=MaskCnn)
-    np.testing.assert_array_equal(end.layers[0].weight.detach(), start.layers[0].weight.detach())
+    torch.testing.assert_close(
+        end.state_dict()["layers.0.weight"], start.state_dict()["layers.0.weight"], rtol=0, atol=0
+    )
 
 
 def test_run_without_corpus_is_refused(tmp_path: Path) -> None:
