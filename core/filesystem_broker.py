@@ -84,7 +84,7 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
 
-    def drain_events(self, connection: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def drain_events(self, connection: Any, **kwargs: Any) -> None:  # type: ignore[override]  # noqa: ANN401
         """Deliver a message. TimeoutError after half a second: the worker looks at its signals between calls."""
         kwargs["timeout"] = min(kwargs.get("timeout") or DRAIN_TIMEOUT_S, DRAIN_TIMEOUT_S)
         super().drain_events(connection, **kwargs)  # type: ignore[no-untyped-call]

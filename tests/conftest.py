@@ -53,6 +53,15 @@ def postgres_database(_shared_postgres_database: str) -> str:
     return _shared_postgres_database
 
 
+@pytest.fixture(scope="module")
+def module_postgres_database(postgres_url: str) -> Iterator[str]:
+    """The URL of a database that one module has for itself, without any table."""
+    name = f"limpid_test_{uuid4().hex}"
+    _execute(postgres_url, f"CREATE DATABASE {name}")
+    yield _with_database(postgres_url, name)
+    _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def empty_postgres_database(postgres_url: str) -> Iterator[str]:
     """The URL of a fresh database without any table."""
