@@ -17,7 +17,7 @@ from cli.errors import CommandError
 from cli.processes import available_cores
 from cli.supervisor import CommandFactory, Supervisor
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 120.0  # a laptop that is busy with something else takes half a minute
 READY_INTERVAL_S = 0.1
 LOG_TAIL_LINES = 15
 INTERACTIVE_QUEUES = "cpu.interactive,cpu.bulk"

@@ -39,7 +39,11 @@ def engine_of(url: str) -> Engine:
     """
     parsed = _normalized(url)
     if parsed.get_backend_name() != "sqlite":
-        connect_args = {"connect_timeout": POSTGRES_CONNECT_TIMEOUT_S, "application_name": "limpid"}
+        connect_args = {
+            "connect_timeout": POSTGRES_CONNECT_TIMEOUT_S,
+            "application_name": "limpid",
+            "client_encoding": "utf8",  # psycopg gives bytes, not text, where the database is SQL_ASCII
+        }
         return create_engine(parsed, pool_pre_ping=True, connect_args=connect_args)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 150.0
 STOP_TIMEOUT_S = 40.0
 JOB_TIMEOUT_S = 120.0
 
