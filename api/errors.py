@@ -31,7 +31,10 @@ _STATUS: Mapping[type[EnhancerError], int] = {
     errors.UnsupportedMedia: 415,
     errors.InputTooLarge: 413,
     errors.InvalidOptions: 422,
+    errors.ForbiddenUrl: 422,
+    errors.FetchFailed: 422,
     errors.NotFound: 404,
+    errors.Gone: 410,
     errors.Conflict: 409,
     errors.ModelUnavailable: 409,  # not 503: trying again does not help, an operator must install it
     errors.InsufficientDisk: 507,

@@ -19,7 +19,7 @@ from core.storage_s3 import S3ObjectStore
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """What a process needs from outside. `jobs` is SqlJobRepository: both JobRepository and RunRepository."""
+    """What a process needs from outside. `jobs` is a JobRepository, RunRepository and RetentionRepository."""
 
     store: ObjectStore
     jobs: SqlJobRepository
@@ -35,6 +35,7 @@ def open_backend(settings: Settings) -> Backend:
             create_engine_for(settings),
             max_attempts=settings.max_attempts,
             resend_after_s=settings.resend_after_s,
+            retention_s=settings.retention_s,
         ),
         queue=CeleryJobQueue(make_celery(settings)),
     )

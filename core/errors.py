@@ -10,6 +10,8 @@
         ForbiddenUrl      a URL that Limpid must not or cannot request
         FetchFailed       the input's URL answers with something else than the file
       NotFound            no such job, output, model
+        Gone              there was one, and it was deleted
+          Expired         its files were kept as long as promised, and no longer
       Conflict            the job's state does not allow it
       ModelUnavailable    weights are not installed or do not verify
       InsufficientDisk    the scratch space that a job needs is not there
@@ -100,6 +102,20 @@ class NotFound(EnhancerError):
 
     code = "not_found"
     title = "Not found"
+
+
+class Gone(NotFound):
+    """There was one; it was deleted."""
+
+    code = "gone"
+    title = "Deleted"
+
+
+class Expired(Gone):
+    """The files were kept as long as promised, and are removed."""
+
+    code = "expired"
+    title = "The files have expired"
 
 
 class Conflict(EnhancerError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 from core.run_policy import SEND_GRACE_S
@@ -90,9 +91,24 @@ def job_of(row: JobRow) -> Job:
         started_at=row.started_at,
         finished_at=row.finished_at,
         expires_at=row.expires_at,
+        purged_at=row.purged_at,
+        deleted_at=row.deleted_at,
         lease_token=row.lease_token,
         lease_expires_at=row.lease_expires_at,
     )
+
+
+def tombstone_columns(now: datetime) -> dict[str, Any]:
+    """What deleting a job at `now` leaves of its row's columns: nothing that the client wrote or that we heard."""
+    return {
+        "deleted_at": now,
+        "expires_at": now,
+        "input_name": "",
+        "client_metadata": {},
+        "report": None,
+        "warnings": [],
+        "error_detail": None,
+    }
 
 
 def _error_of(row: JobRow) -> Problem | None:

@@ -127,6 +127,8 @@ class Job:
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the client's own, returned untouched
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    expires_at: datetime | None = None
+    expires_at: datetime | None = None  # set at the end: its files are kept until then
+    purged_at: datetime | None = None  # its files are removed
+    deleted_at: datetime | None = None  # by the client; what is left is a tombstone
     lease_token: str | None = None  # fences every write of the run that holds it
     lease_expires_at: datetime | None = None

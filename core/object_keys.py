@@ -11,9 +11,14 @@ _PREFIX = re.compile(rf"{_PART}(?:/{_PART})*/?")
 MAX_KEY_BYTES = 512
 
 
+def job_prefix(job_id: str) -> str:
+    """Every object of a job, input and outputs, has a key below this one."""
+    return f"jobs/{job_id}/"
+
+
 def attempt_prefix(job_id: str, attempt: int) -> str:
     """Where the outputs of one attempt lie; those of an attempt that died are deleted by it."""
-    return f"jobs/{job_id}/{attempt}/"
+    return f"{job_prefix(job_id)}{attempt}/"
 
 
 def output_key(job_id: str, attempt: int, position: int) -> str:

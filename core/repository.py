@@ -36,11 +36,11 @@ class JobRepository(Protocol):
     def add(self, job: Job) -> None: ...
 
     def get(self, job_id: str) -> Job:
-        """NotFound when there is no such job."""
+        """The job, or its tombstone (`deleted_at`); NotFound when there never was one."""
         ...
 
     def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
-        """The page of jobs after `cursor` (a JobPage's), newest first."""
+        """The page of jobs after `cursor` (a JobPage's), newest first, without tombstones."""
         ...
 
     def queue_position(self, job: Job) -> int:
@@ -57,6 +57,25 @@ class JobRepository(Protocol):
 
     def check(self) -> None:
         """Raise StorageError when the database does not answer."""
+        ...
+
+
+class RetentionRepository(Protocol):
+    """Jobs in the database, for what ends their keeping (core.retention)."""
+
+    def delete(self, job_id: str, *, now: datetime) -> None:
+        """Make an ended job a tombstone whose files have expired; Conflict when it has not ended.
+
+        A tombstone keeps what happened when, and nothing of the recording or the client's own data.
+        """
+        ...
+
+    def list_expired(self, *, now: datetime, limit: int = 200) -> Sequence[str]:
+        """Ids of ended jobs whose files are due to be removed and are not, the longest due first."""
+        ...
+
+    def mark_purged(self, job_id: str, *, now: datetime) -> None:
+        """Note that the job's files are removed."""
         ...
 
 

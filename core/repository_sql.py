@@ -1,4 +1,4 @@
-"""JobRepository and RunRepository on SQLAlchemy: SQLite and Postgres.
+"""JobRepository, RunRepository and RetentionRepository on SQLAlchemy: SQLite and Postgres.
 
 Every change of state is one UPDATE whose WHERE names the state (and the lease) that it starts from; the row count says
 whether it took place. Nothing is read first and written later.
@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import uuid4
 
-from sqlalchemy import Engine, and_, func, literal, or_, select, text, update
+from sqlalchemy import Engine, and_, delete, func, literal, or_, select, text, update
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from core.database import read_session, write_session
 from core.errors import Conflict, InvalidInput, JobCancelled, LeaseLost, NotFound
 from core.ids import is_id
-from core.job_rows import job_of, row_of
+from core.job_rows import job_of, row_of, tombstone_columns
 from core.jobs import Job, JobStatus, OutputFile, Problem, Progress, Stage
 from core.repository import JobPage, SweepResult
 from core.run_policy import WORKER_LOST, resend_delay_s
@@ -26,6 +26,7 @@ from core.tables import JobRow, OutputRow, UtcDateTime
 
 DEFAULT_MAX_ATTEMPTS = 3
 DEFAULT_RESEND_AFTER_S = 30.0
+DEFAULT_RETENTION_S = 7 * 86400.0
 
 _NO_SYNC = {"synchronize_session": False}  # sessions here live for one change: nothing to keep in step
 _HELD = (JobStatus.RUNNING.value, JobStatus.CANCELLING.value)
@@ -35,7 +36,7 @@ class SqlJobRepository:
     """Jobs in a database. Share one per process; it may be used from many threads.
 
     `max_attempts` runs are begun before a job that loses its worker each time fails; `resend_after_s` is the first
-    delay of core.run_policy.resend_delay_s.
+    delay of core.run_policy.resend_delay_s; the files of a job that ends without outputs are kept for `retention_s`.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class SqlJobRepository:
         *,
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         resend_after_s: float = DEFAULT_RESEND_AFTER_S,
+        retention_s: float = DEFAULT_RETENTION_S,
     ) -> None:
         self._engine = engine
+        self._retention = timedelta(seconds=retention_s)
         self._max_attempts = max_attempts
         self._resend_after_s = resend_after_s
 
@@ -58,13 +61,13 @@ class SqlJobRepository:
             raise InvalidInput("The options or metadata hold text that cannot be stored, such as \\u0000.") from error
 
     def get(self, job_id: str) -> Job:
-        """The job; NotFound when there is none of this id."""
+        """The job or its tombstone; NotFound when there is none of this id."""
         with read_session(self._engine) as session:
             return _load(session, job_id)
 
     def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
         """A page of at most `limit` jobs, newest first; InvalidInput for a cursor that no page gave."""
-        query = select(JobRow).order_by(JobRow.id.desc()).limit(limit + 1)
+        query = select(JobRow).where(JobRow.deleted_at.is_(None)).order_by(JobRow.id.desc()).limit(limit + 1)
         if status is not None:
             query = query.where(JobRow.status == status.value)
         if cursor is not None:
@@ -105,10 +108,31 @@ class SqlJobRepository:
             if status.is_terminal:
                 raise Conflict(f"The job has already ended: {status}.")
             if status is JobStatus.QUEUED:
-                _update(session, job_id, status=JobStatus.CANCELLED.value, finished_at=now)
+                _update(session, job_id, **self._ended_columns(JobStatus.CANCELLED, now))
             elif status is JobStatus.RUNNING:
                 _update(session, job_id, status=JobStatus.CANCELLING.value)
             return _load(session, job_id)
+
+    def delete(self, job_id: str, *, now: datetime) -> None:
+        """Ended -> tombstone; Conflict when the job has not ended. Deleting a tombstone changes nothing."""
+        with write_session(self._engine) as session:
+            job = _load(session, job_id, for_update=True)
+            if not job.status.is_terminal:
+                raise Conflict(f"The job is {job.status}. Cancel it first.")
+            if job.deleted_at is None:
+                session.execute(delete(OutputRow).where(OutputRow.job_id == job_id), execution_options=_NO_SYNC)
+                _update(session, job_id, **tombstone_columns(now))
+
+    def list_expired(self, *, now: datetime, limit: int = 200) -> Sequence[str]:
+        """Ids of jobs whose files are due to be removed and are not, the longest due first."""
+        query = select(JobRow.id).where(JobRow.expires_at <= now, JobRow.purged_at.is_(None))
+        with read_session(self._engine) as session:
+            return session.scalars(query.order_by(JobRow.expires_at).limit(limit)).all()
+
+    def mark_purged(self, job_id: str, *, now: datetime) -> None:
+        """Note that the job's files are removed."""
+        with write_session(self._engine) as session:
+            _update(session, job_id, JobRow.purged_at.is_(None), purged_at=now)
 
     def check(self) -> None:
         """Raise StorageError when the database does not answer."""
@@ -226,13 +250,13 @@ class SqlJobRepository:
         cancel = (
             update(JobRow)
             .where(_has_expired(now, JobStatus.CANCELLING))
-            .values(**_ended_columns(JobStatus.CANCELLED, now))
+            .values(**self._ended_columns(JobStatus.CANCELLED, now))
             .returning(JobRow.id)
         )
         give_up = (
             update(JobRow)
             .where(has_expired, self._is_out_of_attempts())
-            .values(**_ended_columns(JobStatus.FAILED, now), **_error_columns(WORKER_LOST))
+            .values(**self._ended_columns(JobStatus.FAILED, now), **_error_columns(WORKER_LOST))
             .returning(JobRow.id)
         )
         requeue = update(JobRow).where(has_expired).values(**_requeued_columns(now))
@@ -250,8 +274,13 @@ class SqlJobRepository:
     def _is_out_of_attempts(self) -> Any:  # noqa: ANN401 - a SQL condition
         return JobRow.attempt - JobRow.uncounted_attempts >= self._max_attempts
 
-    @staticmethod
+    def _ended_columns(self, status: JobStatus, now: datetime) -> dict[str, Any]:
+        # The token stays: it tells a repeated call of the same run from a stranger's.
+        ended = {"status": status.value, "finished_at": now, "lease_expires_at": None}
+        return {**ended, "expires_at": now + self._retention}
+
     def _end(
+        self,
         session: Session,
         job_id: str,
         lease_token: str,
@@ -261,7 +290,7 @@ class SqlJobRepository:
     ) -> bool:
         """End the run that holds `lease_token`; False when an earlier call, whose answer was lost, has done it."""
         before = JobStatus.CANCELLING if status is JobStatus.CANCELLED else JobStatus.RUNNING
-        if _update(session, job_id, _holds(lease_token, before), **_ended_columns(status, now), **columns):
+        if _update(session, job_id, _holds(lease_token, before), **{**self._ended_columns(status, now), **columns}):
             return True
         if session.scalar(select(JobRow.id).where(JobRow.id == job_id, _holds(lease_token, status))):
             return False
@@ -309,11 +338,6 @@ def _load(session: Session, job_id: str, *, for_update: bool = False) -> Job:
     if row is None:
         raise NotFound("There is no such job.")
     return job_of(row)
-
-
-def _ended_columns(status: JobStatus, now: datetime) -> dict[str, Any]:
-    # The token stays: it tells a repeated call of the same run from a stranger's.
-    return {"status": status.value, "finished_at": now, "lease_expires_at": None}
 
 
 def _requeued_columns(send_due_at: datetime) -> dict[str, Any]:

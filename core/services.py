@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from core.audio.probe import probe
-from core.errors import InputTooLarge, ModelUnavailable, QueueError, StorageError, UnsupportedMedia
+from core.errors import Gone, InputTooLarge, ModelUnavailable, QueueError, StorageError, UnsupportedMedia
 from core.file_names import safe_file_name
 from core.jobs import Device, InputFile, Job, JobStatus, Lane, Progress
 from core.model_catalogue import Origin, find_model
+from core.object_keys import job_prefix
 from core.options import EnhanceOptions, resolve_options
 from core.presets import DEFAULT_PRESET
 from core.queue import JobQueue
@@ -24,11 +25,6 @@ from core.settings import Settings
 from core.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
-
-
-def job_prefix(job_id: str) -> str:
-    """Every object of a job, input and outputs, has a key below this one."""
-    return f"jobs/{job_id}/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,11 +141,20 @@ def submit_job(
     return job
 
 
+def find_job(job_id: str, *, jobs: JobRepository) -> Job:
+    """The job; NotFound when there is none, Gone when it was deleted."""
+    job = jobs.get(job_id)
+    if job.deleted_at is not None:
+        raise Gone(f"The job was deleted at {job.deleted_at:%Y-%m-%d %H:%M:%S} UTC.")
+    return job
+
+
 def cancel_job(job_id: str, *, jobs: JobRepository, now: datetime) -> Job:
     """Ask a job to stop: a queued one is cancelled at once, a running one is `cancelling` until its worker confirms.
 
-    NotFound when there is no such job, Conflict when it has ended.
+    NotFound when there is no such job, Gone when it was deleted, Conflict when it has ended.
     """
+    find_job(job_id, jobs=jobs)
     job = jobs.request_cancel(job_id, now=now)
     logger.info("job_cancel_requested", extra={"job_id": job.id, "status": job.status})
     return job

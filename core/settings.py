@@ -60,7 +60,7 @@ class Settings(BaseSettings):
 
     max_upload_bytes: int = Field(default=5 * GIB, gt=0)
     max_duration_s: float = Field(default=24 * 3600.0, gt=0)
-    retention_s: float = Field(default=7 * 86400.0, gt=0)  # outputs are promised for this long after the end
+    retention_s: float = Field(default=7 * 86400.0, gt=0)  # files are kept for this long after the end
 
     webhook_secret: SecretStr | None = None  # whsec_…; signs events
     webhook_previous_secrets: SecretStr | None = None  # several, separated by commas: sign beside it while it changes

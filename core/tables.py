@@ -97,6 +97,8 @@ class JobRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
+    purged_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
 
     stage: Mapped[str | None] = mapped_column(String(16))
     progress_fraction: Mapped[float] = mapped_column(default=0.0)
@@ -148,6 +150,12 @@ class JobRow(Base):
             "lease_expires_at",
             sqlite_where=text("status IN ('running', 'cancelling')"),
             postgresql_where=text("status IN ('running', 'cancelling')"),
+        ),
+        Index(
+            "ix_jobs_expires_at",
+            "expires_at",
+            sqlite_where=text("purged_at IS NULL"),
+            postgresql_where=text("purged_at IS NULL"),
         ),
     )
 

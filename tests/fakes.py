@@ -126,11 +126,14 @@ class _Row:
 class FakeJobRepository:
     """JobRepository and RunRepository in a dictionary, safe to share between threads."""
 
-    def __init__(self, *, max_attempts: int = 3, resend_after_s: float = 30.0) -> None:
+    def __init__(
+        self, *, max_attempts: int = 3, resend_after_s: float = 30.0, retention_s: float = 7 * 86400.0
+    ) -> None:
         self._rows: dict[str, _Row] = {}
         self._lock = threading.RLock()
         self._max_attempts = max_attempts
         self._resend_after_s = resend_after_s
+        self._retention = timedelta(seconds=retention_s)
         self.is_down = False
 
     def add(self, job: Job) -> None:
@@ -150,6 +153,7 @@ class FakeJobRepository:
                 for job_id in sorted(self._rows, reverse=True)
                 if (cursor is None or job_id < cursor) and (status is None or self._rows[job_id].job.status is status)
             ]
+            jobs = [job for job in jobs if job.deleted_at is None]
         page = jobs[:limit]
         return JobPage(jobs=page, next_cursor=page[-1].id if len(jobs) > limit else None)
 
@@ -174,12 +178,42 @@ class FakeJobRepository:
         with self._lock:
             row = self._row(job_id)
             if row.job.status is JobStatus.QUEUED:
-                row.job = replace(row.job, status=JobStatus.CANCELLED, finished_at=now)
+                row.job = self._ended(row.job, JobStatus.CANCELLED, now)
             elif row.job.status is JobStatus.RUNNING:
                 row.job = replace(row.job, status=JobStatus.CANCELLING)
             elif row.job.status.is_terminal:
                 raise Conflict(f"The job has already ended: {row.job.status}.")
             return row.job
+
+    def delete(self, job_id: str, *, now: datetime) -> None:
+        with self._lock:
+            row = self._row(job_id)
+            if not row.job.status.is_terminal:
+                raise Conflict(f"The job is {row.job.status}. Cancel it first.")
+            if row.job.deleted_at is None:
+                row.job = replace(
+                    row.job,
+                    deleted_at=now,
+                    expires_at=now,
+                    input=replace(row.job.input, name=""),
+                    metadata={},
+                    outputs=(),
+                    report=None,
+                    warnings=(),
+                    error=row.job.error and replace(row.job.error, detail=""),
+                )
+
+    def list_expired(self, *, now: datetime, limit: int = 200) -> Sequence[str]:
+        with self._lock:
+            self.check()
+            ended = [row.job for row in self._rows.values() if row.job.expires_at and row.job.purged_at is None]
+            due = sorted((job.expires_at, job.id) for job in ended if job.expires_at and job.expires_at <= now)
+        return [job_id for _, job_id in due[:limit]]
+
+    def mark_purged(self, job_id: str, *, now: datetime) -> None:
+        with self._lock:
+            row = self._row(job_id)
+            row.job = replace(row.job, purged_at=row.job.purged_at or now)
 
     def check(self) -> None:
         if self.is_down:
@@ -233,7 +267,7 @@ class FakeJobRepository:
                 return
             row = self._running(job_id, lease_token)
             row.job = replace(
-                _ended(row.job, JobStatus.SUCCEEDED, now),
+                self._ended(row.job, JobStatus.SUCCEEDED, now),
                 stage=Stage.FINISH,
                 outputs=tuple(outputs),
                 report=report,
@@ -247,7 +281,7 @@ class FakeJobRepository:
             if self._has_ended_so(job_id, lease_token, JobStatus.FAILED):
                 return
             row = self._running(job_id, lease_token)
-            row.job = replace(_ended(row.job, JobStatus.FAILED, now), error=error)
+            row.job = replace(self._ended(row.job, JobStatus.FAILED, now), error=error)
 
     def confirm_cancelled(self, job_id: str, *, lease_token: str, now: datetime) -> None:
         with self._lock:
@@ -256,7 +290,7 @@ class FakeJobRepository:
             row = self._held(job_id, lease_token)
             if row.job.status is not JobStatus.CANCELLING:
                 raise Conflict("The job was not asked to stop.")
-            row.job = _ended(row.job, JobStatus.CANCELLED, now)
+            row.job = self._ended(row.job, JobStatus.CANCELLED, now)
 
     def release(
         self, job_id: str, *, lease_token: str, now: datetime, counts_as_attempt: bool, retry_after_s: float = 0.0
@@ -274,9 +308,9 @@ class FakeJobRepository:
             for row in self._rows.values():
                 if row.job.status in HELD and row.job.lease_expires_at is not None and row.job.lease_expires_at <= now:
                     if row.job.status is JobStatus.CANCELLING:
-                        row.job = _ended(row.job, JobStatus.CANCELLED, now)
+                        row.job = self._ended(row.job, JobStatus.CANCELLED, now)
                     elif self._is_out_of_attempts(row):
-                        row.job = replace(_ended(row.job, JobStatus.FAILED, now), error=WORKER_LOST)
+                        row.job = replace(self._ended(row.job, JobStatus.FAILED, now), error=WORKER_LOST)
                     else:
                         self._requeue(row, due_at=now)
                     if row.job.status.is_terminal:
@@ -320,15 +354,14 @@ class FakeJobRepository:
         has_expired = row.job.lease_expires_at is not None and row.job.lease_expires_at <= now
         return row.job.status is JobStatus.RUNNING and has_expired and not self._is_out_of_attempts(row)
 
+    def _ended(self, job: Job, status: JobStatus, now: datetime) -> Job:
+        return replace(job, status=status, finished_at=now, lease_expires_at=None, expires_at=now + self._retention)
+
     @staticmethod
     def _requeue(row: _Row, *, due_at: datetime) -> None:
         row.job = replace(row.job, status=JobStatus.QUEUED, stage=None, lease_token=None, lease_expires_at=None)
         row.sends = 0
         row.send_due_at = due_at
-
-
-def _ended(job: Job, status: JobStatus, now: datetime) -> Job:
-    return replace(job, status=status, finished_at=now, lease_expires_at=None)
 
 
 def jobs_of(page: JobPage) -> builtins.list[str]:

@@ -13,6 +13,7 @@ from celery import Celery
 
 from core.backend import Backend, open_backend
 from core.queue import RUN_JOB_TASK, SWEEP_TASK
+from core.retention import expire_jobs
 from core.settings import Settings
 from worker.lease import utc_now
 from worker.maintenance import sweep
@@ -107,6 +108,7 @@ def register_tasks(app: Celery, context: ProcessContext) -> None:
     def sweep_jobs() -> None:
         backend = context.backend
         sweep(backend.jobs, backend.queue, backend.store, now=utc_now())
+        expire_jobs(backend.jobs, backend.store, now=utc_now())
 
     app.task(name=RUN_JOB_TASK)(run_job)
     app.task(name=SWEEP_TASK)(sweep_jobs)

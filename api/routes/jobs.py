@@ -26,9 +26,10 @@ from api.openapi import (
 from api.polling import MAX_WAIT_S, JobDocument, wait_for_job
 from api.schemas import JobListView, JobView, job_href
 from core.backend import Backend
-from core.errors import Conflict, InvalidOptions, NotFound, StorageError
+from core.errors import Conflict, Expired, Gone, InvalidOptions, NotFound, StorageError
 from core.jobs import Job, JobStatus, OutputFile
-from core.services import cancel_job
+from core.retention import check_not_expired, delete_job
+from core.services import cancel_job, find_job
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -65,7 +66,7 @@ async def create_job(request: Request, query: QueryOptionsDep, backend: BackendD
     responses={
         200: {"description": "The job", "headers": {**ETAG_HEADER, **RETRY_AFTER_HEADER}},
         **NOT_MODIFIED,
-        **problems({404: NotFound, 503: StorageError}),
+        **problems({404: NotFound, 410: Gone, 503: StorageError}),
     },
 )
 async def get_job(
@@ -105,11 +106,26 @@ def list_jobs(
 
 
 @router.post(
-    "/{job_id}/cancel", summary="Cancel a job", responses=problems({404: NotFound, 409: Conflict, 503: StorageError})
+    "/{job_id}/cancel",
+    summary="Cancel a job",
+    responses=problems({404: NotFound, 409: Conflict, 410: Gone, 503: StorageError}),
 )
 def cancel(job_id: JobIdDep, backend: BackendDep) -> JobView:
     """A queued job is cancelled at once. A running one is `cancelling` until its worker has stopped."""
     return _view(cancel_job(job_id, jobs=backend.jobs, now=datetime.now(UTC)), backend)
+
+
+@router.delete(
+    "/{job_id}",
+    status_code=204,
+    summary="Delete a job and its files",
+    responses=problems({404: NotFound, 409: Conflict, 410: Gone, 503: StorageError}),
+)
+def delete(job_id: JobIdDep, backend: BackendDep) -> None:
+    """Removes the recording and the results at once, and answers 410 for the job from then on. A queued job is
+    cancelled; one that runs is refused (409): cancel it, and delete it once it is `cancelled`."""
+    job = find_job(job_id, jobs=backend.jobs)
+    delete_job(job, jobs=backend.jobs, retention=backend.jobs, store=backend.store, now=datetime.now(UTC))
 
 
 @router.head("/{job_id}/outputs/{name}", include_in_schema=False)
@@ -122,7 +138,7 @@ def cancel(job_id: JobIdDep, backend: BackendDep) -> JobView:
         206: {"description": "The part that Range asks for"},
         307: {"description": "The file is at this URL, which needs no key and is good for an hour"},
         **NOT_MODIFIED,
-        **problems({404: NotFound, 409: Conflict, 503: StorageError}),
+        **problems({404: NotFound, 409: Conflict, 410: Expired, 503: StorageError}),
         416: problem("The range lies outside the file"),
     },
 )
@@ -137,7 +153,7 @@ async def get_output(request: Request, job_id: JobIdDep, name: str, backend: Bac
 
 def read_job(job_id: str, backend: Backend) -> Callable[[], JobView]:
     """A function that reads the job afresh; it blocks."""
-    return lambda: _view(backend.jobs.get(job_id), backend)
+    return lambda: _view(find_job(job_id, jobs=backend.jobs), backend)
 
 
 def _view(job: Job, backend: Backend) -> JobView:
@@ -152,11 +168,12 @@ def _is_news(request: Request) -> Callable[[JobDocument], bool]:
 
 
 def _find_output(job_id: str, name: str, backend: Backend) -> OutputFile:
-    job = backend.jobs.get(job_id)
+    job = find_job(job_id, jobs=backend.jobs)
     if job.status is not JobStatus.SUCCEEDED:
         raise Conflict(f"The job is {job.status}: it has no outputs{'' if job.status.is_terminal else ' yet'}.")
     for output in job.outputs:
         if output.name == name:
+            check_not_expired(job, now=datetime.now(UTC))
             return output
     raise NotFound(f"The job has no output {name[:200]!r}.")
 

@@ -13,7 +13,7 @@ import pytest
 from core.errors import Conflict, EnhancerError, JobCancelled, LeaseLost, NotFound
 from core.ids import new_id
 from core.jobs import Device, Job, JobStatus, Lane, Problem, Progress, Stage
-from core.repository import JobRepository, RunRepository
+from core.repository import JobRepository, RetentionRepository, RunRepository
 from tests.factories import NOON, make_job, make_output
 
 MAX_ATTEMPTS = 3
@@ -24,8 +24,8 @@ THREADS = 8
 FAULT = Problem(code="invalid_audio", title="The audio cannot be used", detail="It holds no samples.")
 
 
-class Repository(JobRepository, RunRepository, Protocol):
-    """Both ports at once, as every adapter has them."""
+class Repository(JobRepository, RunRepository, RetentionRepository, Protocol):
+    """The ports at once, as every adapter has them."""
 
     def mark_sent(self, job_id: str, *, now: Any) -> None: ...  # noqa: ANN401
 

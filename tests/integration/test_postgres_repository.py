@@ -10,11 +10,12 @@ from core.database import engine_of
 from core.errors import InvalidInput, StorageError
 from core.repository_sql import SqlJobRepository
 from tests.contracts.repository import MAX_ATTEMPTS, RESEND_AFTER_S, RepositoryContract
+from tests.contracts.retention import RetentionContract
 from tests.factories import make_job
 from tests.servers import free_port
 
 
-class TestPostgresRepository(RepositoryContract):
+class TestPostgresRepository(RepositoryContract, RetentionContract):
     """The contract on Postgres."""
 
     @pytest.fixture

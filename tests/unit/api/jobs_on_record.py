@@ -10,6 +10,7 @@ from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Probl
 from tests.fakes import FakeJobRepository, FakeObjectStore
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+FAR_FUTURE = START + timedelta(days=36_500)
 
 
 def add_queued(jobs: FakeJobRepository, *, lane: Lane = Lane.INTERACTIVE) -> Job:
@@ -53,7 +54,14 @@ def advance(jobs: FakeJobRepository, job: Job, *, fraction: float) -> None:
     jobs.report_progress(job.id, lease_token=job.lease_token, stage=Stage.ENHANCE, progress=progress)
 
 
-def finish(jobs: FakeJobRepository, store: FakeObjectStore, job: Job, files: dict[str, bytes]) -> None:
+def finish(
+    jobs: FakeJobRepository,
+    store: FakeObjectStore,
+    job: Job,
+    files: dict[str, bytes],
+    *,
+    expires_at: datetime = FAR_FUTURE,
+) -> None:
     """Its worker succeeds with `files`, three seconds after the start."""
     assert job.lease_token is not None
     outputs = []
@@ -78,7 +86,7 @@ def finish(jobs: FakeJobRepository, store: FakeObjectStore, job: Job, files: dic
         warnings=[],
         progress=Progress(fraction=1.0, processed_s=6.0, duration_s=6.0, eta_s=0.0, rtf=0.5),
         now=START + timedelta(seconds=4),
-        expires_at=START + timedelta(days=7),
+        expires_at=expires_at,
     )
 
 
@@ -89,8 +97,10 @@ def fail(jobs: FakeJobRepository, job: Job, *, code: str) -> None:
     jobs.fail(job.id, lease_token=job.lease_token, error=error, now=START + timedelta(seconds=4))
 
 
-def add_succeeded(jobs: FakeJobRepository, store: FakeObjectStore, files: dict[str, bytes]) -> Job:
+def add_succeeded(
+    jobs: FakeJobRepository, store: FakeObjectStore, files: dict[str, bytes], *, expires_at: datetime = FAR_FUTURE
+) -> Job:
     """A job that has made `files`."""
     job = start(jobs, add_queued(jobs).id)
-    finish(jobs, store, job, files)
+    finish(jobs, store, job, files, expires_at=expires_at)
     return jobs.get(job.id)

@@ -43,7 +43,7 @@ def test_succeeded_job_links_its_outputs(client: TestClient, jobs: FakeJobReposi
     assert client.get(output["href"]).content == b"RIFF"
     assert told["report"] == {"rtf": 0.5}
     assert told["links"]["cancel"] is None
-    assert told["expires_at"] == "2026-11-27T10:00:00Z"
+    assert told["expires_at"] == "2126-10-27T10:00:00Z"
     assert "Retry-After" not in response.headers
 
 

@@ -39,6 +39,7 @@ def test_surface_is_complete(document: dict[str, Any]) -> None:
         "POST /api/v1/jobs",
         "GET /api/v1/jobs",
         "GET /api/v1/jobs/{job_id}",
+        "DELETE /api/v1/jobs/{job_id}",
         "POST /api/v1/jobs/{job_id}/cancel",
         "GET /api/v1/jobs/{job_id}/outputs/{name}",
         "GET /api/v1/presets",

@@ -11,10 +11,11 @@ from core.database import engine_of, migrate
 from core.errors import InvalidInput, StorageError
 from core.repository_sql import SqlJobRepository
 from tests.contracts.repository import MAX_ATTEMPTS, RESEND_AFTER_S, RepositoryContract
+from tests.contracts.retention import RetentionContract
 from tests.fakes import FakeJobRepository
 
 
-class TestFakeRepository(RepositoryContract):
+class TestFakeRepository(RepositoryContract, RetentionContract):
     """The fake obeys the contract, so that tests on it mean something."""
 
     @pytest.fixture
@@ -23,7 +24,7 @@ class TestFakeRepository(RepositoryContract):
         return FakeJobRepository(max_attempts=MAX_ATTEMPTS, resend_after_s=RESEND_AFTER_S)
 
 
-class TestSqliteRepository(RepositoryContract):
+class TestSqliteRepository(RepositoryContract, RetentionContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
