@@ -283,6 +283,26 @@ def test_stream_that_changes_rate_and_channels_keeps_those_of_its_start(tmp_path
         assert 3 * 44_100 <= frames < 3 * 44_100 + 8 * 1_024
 
 
+def test_stream_that_begins_late_in_the_file_does_not_stop_the_one_that_is_read(tmp_path: Path) -> None:
+    wav = band_limited_noise(5 * 44_100, 44_100)
+    for name, first_pid in (("first", 0x100), ("late", 0x300)):
+        encode_with_ffmpeg(
+            tmp_path / name,
+            wav,
+            muxer="mpegts",
+            codec="aac",
+            sample_rate=44_100,
+            layout="mono",
+            options={"mpegts_start_pid": str(first_pid), "mpegts_pmt_start_pid": str(first_pid + 0x1000)},
+        )
+    first, late = (tmp_path / "first").read_bytes(), (tmp_path / "late").read_bytes()
+    (tmp_path / "joined.ts").write_bytes(4 * first + late + first)
+
+    frames = read_all(tmp_path / "joined.ts").shape[-1]
+
+    assert 5 * 5 * 44_100 < frames < 5 * (5 * 44_100 + 4 * 1_024)
+
+
 def test_failure_of_the_source_is_not_taken_for_the_end_of_the_file(tmp_path: Path) -> None:
     class FailingSource(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:

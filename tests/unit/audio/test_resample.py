@@ -69,6 +69,17 @@ def test_sine_above_the_new_band_vanishes() -> None:
     assert 20 * np.log10(np.abs(converted).max()) < -120
 
 
+@pytest.mark.parametrize("rate", RATES)
+def test_last_samples_are_those_of_a_signal_that_goes_on_in_silence(rate: int) -> None:
+    wav = np.random.default_rng(0).uniform(-1, 1, (1, 5_000)).astype(np.float32)
+
+    ended = resample(wav, rate, 16_000)
+    continued = resample(np.pad(wav, ((0, 0), (0, 5_000))), rate, 16_000)
+
+    assert np.abs(ended - continued[:, : ended.shape[-1]]).max() < 1e-6
+    assert np.abs(ended[:, -20:]).max() > 0.05
+
+
 @pytest.mark.parametrize("block_frames", [1, 37, 10_000])
 def test_output_does_not_depend_on_the_block_size(block_frames: int) -> None:
     wav = np.random.default_rng(0).uniform(-1, 1, (1, 3_000)).astype(np.float32)
