@@ -57,6 +57,14 @@ class Device(StrEnum):
     GPU = "gpu"
 
 
+class ReportRole(StrEnum):
+    """Roles of the outputs that are no audio: they belong to the report."""
+
+    WAVEFORM = "waveform"  # PNG
+    SPECTROGRAM = "spectrogram"  # PNG
+    PEAKS = "peaks"  # JSON in audiowaveform's form, for players
+
+
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far a run is. Never decreases within one attempt."""
@@ -87,7 +95,7 @@ class OutputFile:
     """One file that a job made."""
 
     name: str
-    role: str  # "enhanced", "residual", or the name of a stem
+    role: str  # "enhanced", "residual", the name of a stem, or a ReportRole
     key: str
     media_type: str
     bytes: int
@@ -116,6 +124,7 @@ class Job:
     options: Mapping[str, Any]  # core.presets.EnhanceOptions as JSON, fully resolved
     input: InputFile
     created_at: datetime
+    owner: str | None = None  # id of the API key that submitted it; None: submitted without authentication
     stage: Stage | None = None
     attempt: int = 0  # how many times a worker has claimed it
     uncounted_attempts: int = 0  # of these, ended by a worker's shutdown: not the job's fault

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,31 +16,20 @@ from core.audio.formats import AudioProbe, default_subtype, extension_for, media
 from core.audio.resample import resample_stream
 from core.dsp.chain import parse_chain, run_chain
 from core.enhancement.bandwidth import CarriedBand
-from core.enhancement.levels import LevelMeter
+from core.enhancement.levels import SignalMeter
 from core.enhancement.prepare import Prepared
+from core.enhancement.produced import ProducedFile, describe_file
 from core.enhancement.protocol import FloatArray
 from core.enhancement.scratch import ScratchSignal
+from core.enhancement.views import BEFORE, ViewMeter, write_views
 from core.options import Bandwidth, EnhanceOptions
 
 RESIDUAL = "residual"
-_HASH_BLOCK_BYTES = 1024**2
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProducedFile:
-    """One encoded output, still in the workspace."""
-
-    path: Path
-    name: str
-    role: str
-    media_type: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The files, the levels of each role, and what the user should know."""
+    """The files, audio before pictures; the levels of each role; what the user should know."""
 
     files: tuple[ProducedFile, ...]
     levels: dict[str, dict[str, Any]]
@@ -87,25 +75,33 @@ def finish(
     ]
     roles = (*stems, RESIDUAL) if options.residual else tuple(stems)
     encodings = _plan_encodings(prepared, roles, options=options, input_name=input_name, workspace=workspace)
-    meters = {role: LevelMeter(native.sample_rate) for role in roles}
+    meters = {role: SignalMeter(native.sample_rate, native.channels) for role in roles}
+    views = {
+        subject: ViewMeter(native.sample_rate, native.channels, frames=native.frames)
+        for subject in ((BEFORE, *roles) if options.pictures else ())
+    }
     with ExitStack() as stack:
         writers = [stack.enter_context(_open_writer(encoding, prepared)) for encoding in encodings]
         position = 0
         for blocks in zip(*(stream() for stream in chained), strict=True):
             stop = position + blocks[0].shape[1]
             signals = dict(zip(stems, blocks, strict=True))
+            signals[BEFORE] = native.read(position, stop)
             if options.residual:
-                signals[RESIDUAL] = native.read(position, stop) - np.sum(blocks, axis=0, dtype=np.float32)
-            for role, wav in signals.items():
-                meters[role].update(wav)
+                signals[RESIDUAL] = signals[BEFORE] - np.sum(blocks, axis=0, dtype=np.float32)
+            for role, meter in meters.items():
+                meter.update(signals[role])
+            for subject, view in views.items():
+                view.update(signals[subject])
             for encoding, writer in zip(encodings, writers, strict=True):
                 writer.write(signals[encoding.role])
             position = stop
             on_fraction(position / native.frames)
     if position != native.frames:
         raise RuntimeError(f"the chain returned {position} of {native.frames} frames")
+    audio = tuple(_produced(encoding) for encoding in encodings)
     return Finished(
-        files=tuple(_produced(encoding) for encoding in encodings),
+        files=audio + write_views(views, base=_base_name(input_name), workspace=workspace),
         levels={role: meter.result() for role, meter in meters.items()},
         warnings=tuple(
             f"{writer.clipped_samples} samples of {encoding.name!r} were beyond full scale and were clipped. "
@@ -161,7 +157,7 @@ def _plan_encodings(
     prepared: Prepared, roles: Sequence[str], *, options: EnhanceOptions, input_name: str, workspace: Path
 ) -> list[_Encoding]:
     """Every role in every format: `talk.enhanced.wav`; the output's number is added where one format comes twice."""
-    base = Path(input_name).stem or "audio"
+    base = _base_name(input_name)
     formats = [spec.format for spec in options.outputs]
     encodings = []
     for role in roles:
@@ -178,6 +174,10 @@ def _plan_encodings(
                 )
             )
     return encodings
+
+
+def _base_name(input_name: str) -> str:
+    return Path(input_name).stem or "audio"
 
 
 def _subtype_like(probe: AudioProbe, output_format: str) -> str:
@@ -201,15 +201,6 @@ def _open_writer(encoding: _Encoding, prepared: Prepared) -> AudioWriter:
 
 
 def _produced(encoding: _Encoding) -> ProducedFile:
-    digest = hashlib.sha256()
-    with encoding.path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return ProducedFile(
-        path=encoding.path,
-        name=encoding.name,
-        role=encoding.role,
-        media_type=media_type_for(encoding.format),
-        bytes=encoding.path.stat().st_size,
-        sha256=digest.hexdigest(),
+    return describe_file(
+        encoding.path, name=encoding.name, role=encoding.role, media_type=media_type_for(encoding.format)
     )

@@ -1,53 +1,66 @@
-"""Levels of a signal taken while it streams by: peak, RMS and noise floor, in dBFS."""
+"""The figures that a report gives of each signal, and what they say to the person who sent the recording."""
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
-import numpy as np
-
+from core.audio.loudness import LoudnessMeter
+from core.audio.quality import QualityMeter
 from core.enhancement.protocol import FloatArray
 
-FRAME_S = 0.05
-"""Frames of the noise floor: short enough to fall between words."""
-NOISE_FLOOR_QUANTILE = 0.10
-"""The floor is the level that the quietest tenth of the frames stays under."""
+MIN_CLIPPED_SAMPLES = 10
+"""Fewer are a stray full-scale wave."""
+NARROW_BAND_HZ = 5_000.0
+"""Telephones end at 3.4 kHz, AM radio at 4.5 kHz; anything made to be listened to goes beyond."""
 
 
-class LevelMeter:
-    """Feed blocks (C, T) of any size; one float per 50 ms is kept."""
+class SignalMeter:
+    """Measures a stream for the report: feed blocks (C, T) of any size, ask `result` at the end."""
 
-    def __init__(self, sample_rate: int) -> None:
-        self._frame_samples = max(round(sample_rate * FRAME_S), 1)
-        self._peak = 0.0
-        self._energy = 0.0
-        self._samples = 0
-        self._pending = np.zeros(0, dtype=np.float32)
-        self._frame_powers: list[np.ndarray] = []
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self._sample_rate = sample_rate
+        self._loudness = LoudnessMeter(sample_rate, channels)
+        self._quality = QualityMeter(sample_rate, channels)
 
     def update(self, wav: FloatArray) -> None:
         """Take in `wav` (C, T)."""
-        if wav.size == 0:
-            return
-        self._peak = max(self._peak, float(np.abs(wav).max()))
-        power = np.square(wav, dtype=np.float64)
-        self._energy += float(power.sum())
-        self._samples += wav.size
-        pending = np.concatenate([self._pending, power.mean(axis=0, dtype=np.float64)])
-        whole = len(pending) // self._frame_samples * self._frame_samples
-        self._frame_powers.append(pending[:whole].reshape(-1, self._frame_samples).mean(axis=1))
-        self._pending = pending[whole:]
+        self._loudness.update(wav)
+        self._quality.update(wav)
 
-    def result(self) -> dict[str, float | None]:
-        """`peak_dbfs`, `rms_dbfs`, `noise_floor_dbfs`; None stands for digital silence, or for too short a signal."""
-        frames = np.concatenate(self._frame_powers) if self._frame_powers else np.zeros(0)
-        floor = float(np.quantile(frames, NOISE_FLOOR_QUANTILE)) if len(frames) else 0.0
+    def result(self) -> dict[str, Any]:
+        """The figures as JSON; None stands for what silence or too short a signal does not have."""
+        loudness, quality = self._loudness.result(), self._quality.result()
         return {
-            "peak_dbfs": _power_db(self._peak**2),
-            "rms_dbfs": _power_db(self._energy / self._samples if self._samples else 0.0),
-            "noise_floor_dbfs": _power_db(floor),
+            "loudness_lufs": _rounded(loudness.integrated_lufs),
+            "loudness_range_lu": _rounded(loudness.range_lu),
+            "true_peak_dbtp": _rounded(loudness.true_peak_dbtp),
+            "peak_dbfs": _rounded(quality.peak_dbfs),
+            "rms_dbfs": _rounded(quality.rms_dbfs),
+            "noise_floor_dbfs": _rounded(quality.noise_floor_dbfs),
+            "snr_db": _rounded(quality.snr_db, 1),
+            "bandwidth_hz": _rounded(quality.bandwidth_hz, 0),
+            "dc_offset": round(quality.dc_offset, 5),
+            "clipped_samples": quality.clipped_samples,
+            "clipped_runs": quality.clipped_runs,
         }
 
 
-def _power_db(power: float) -> float | None:
-    return round(10 * math.log10(power), 2) if power > 0 else None
+def source_warnings(levels: dict[str, Any], *, sample_rate: int) -> tuple[str, ...]:
+    """What the user should know of a recording with these figures of a SignalMeter: clipping, a narrow band."""
+    warnings = []
+    if levels["clipped_samples"] >= MIN_CLIPPED_SAMPLES:
+        warnings.append(
+            f"The recording is clipped in {levels['clipped_runs']} places ({levels['clipped_samples']} samples). "
+            "What was cut off is not restored; a recording made at a lower level would be better."
+        )
+    bandwidth_hz = levels["bandwidth_hz"]
+    if bandwidth_hz is not None and bandwidth_hz < NARROW_BAND_HZ and sample_rate / 2 > NARROW_BAND_HZ:
+        warnings.append(
+            f"The recording holds nothing above {bandwidth_hz / 1000:.1f} kHz, although its sample rate allows "
+            f"{sample_rate / 2000:g} kHz: it seems to come from a telephone or another narrow-band source."
+        )
+    return tuple(warnings)
+
+
+def _rounded(value: float | None, digits: int = 2) -> float | None:
+    return None if value is None else round(value, digits)

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from core.audio.segments import SegmentJoiner, split_segments
-from core.enhancement.finish import ProducedFile, finish
+from core.enhancement.finish import finish
 from core.enhancement.prepare import Prepared, prepare, select_group
+from core.enhancement.produced import ProducedFile
 from core.enhancement.progress import ProgressMeter, ProgressSink
 from core.enhancement.protocol import Enhancer, FloatArray
 from core.enhancement.scratch import ScratchSignal
@@ -104,11 +105,20 @@ def run_pipeline(
             "weights_sha256": info.weights_sha256,
             "sample_rate": info.sample_rate,
         },
-        "bandwidth_hz": min(prepared.native.sample_rate, prepared.model.sample_rate) / 2,
+        "bandwidth": _describe_bandwidth(prepared, options, has_run=estimates is not None),
     }
     return PipelineResult(
         files=finished.files, report=report, warnings=prepared.warnings + finished.warnings, progress=progress
     )
+
+
+def _describe_bandwidth(prepared: Prepared, options: EnhanceOptions, *, has_run: bool) -> dict[str, Any]:
+    """Up to where the engine heard the recording, and what was done with the rest: `carried`, `empty`, or None."""
+    native_hz, engine_hz = prepared.native.sample_rate / 2, prepared.model.sample_rate / 2
+    if not has_run:
+        return {"engine_hz": None, "above": None}
+    above = None if engine_hz >= native_hz else {"keep": "carried", "model": "empty"}[options.bandwidth]
+    return {"engine_hz": engine_hz, "above": above}
 
 
 def peak_memory_bytes() -> int:

@@ -16,7 +16,7 @@ from core.audio.formats import AudioProbe
 from core.audio.probe import probe
 from core.audio.resample import expected_frames, resample_stream
 from core.audio.tags import read_tags
-from core.enhancement.levels import LevelMeter
+from core.enhancement.levels import SignalMeter, source_warnings
 from core.enhancement.protocol import EnhancerInfo, FloatArray, SignalStatistics
 from core.enhancement.scratch import BYTES_PER_SAMPLE, ScratchSignal, require_free_disk
 from core.errors import InvalidAudio
@@ -140,7 +140,7 @@ def _decode(
         native = scratch.enter_context(
             ScratchSignal(workspace / "native.f32", channels=reader.channels, sample_rate=reader.sample_rate)
         )
-        meter = LevelMeter(reader.sample_rate)
+        meter = SignalMeter(reader.sample_rate, reader.channels)
         for block in reader.blocks():
             native.append(block)
             meter.update(block)
@@ -149,7 +149,9 @@ def _decode(
         warning = reader.warning
     if native.frames == 0:
         raise InvalidAudio("The file holds no audio samples.")
-    return native, meter.result(), (warning,) if warning else ()
+    levels = meter.result()
+    warnings = source_warnings(levels, sample_rate=native.sample_rate)
+    return native, levels, (warning, *warnings) if warning else warnings
 
 
 def _resample(

@@ -1,0 +1,205 @@
+"""What a run says of its recording: figures, warnings, pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+from scipy.signal import butter, sosfilt
+
+from core.audio.segments import SegmentPlan
+from core.enhancement.levels import SignalMeter, source_warnings
+from core.enhancement.pipeline import PipelineResult, run_pipeline
+from core.enhancement.protocol import EnhancerInfo, FloatArray, ProgressCallback, SignalStatistics
+from core.errors import InvalidOptions
+from core.options import resolve_options
+
+RATE = 48_000
+FIGURES = {
+    "loudness_lufs",
+    "loudness_range_lu",
+    "true_peak_dbtp",
+    "peak_dbfs",
+    "rms_dbfs",
+    "noise_floor_dbfs",
+    "snr_db",
+    "bandwidth_hz",
+    "dc_offset",
+    "clipped_samples",
+    "clipped_runs",
+}
+
+
+class Halver:
+    """An engine at 16 kHz that turns everything down by half."""
+
+    info = EnhancerInfo(
+        name="halver",
+        sample_rate=16_000,
+        channels=1,
+        stems=("enhanced",),
+        segment=SegmentPlan(segment_samples=16_000, context_samples=0, crossfade_samples=0),
+        weights_sha256=None,
+        licence="Apache-2.0",
+    )
+
+    def enhance(
+        self,
+        wav: FloatArray,
+        sample_rate: int,
+        *,
+        statistics: SignalStatistics,
+        seed: int = 0,
+        on_progress: ProgressCallback | None = None,
+    ) -> FloatArray:
+        return 0.5 * wav[None]
+
+
+def noise(seconds: float, *, level: float = 0.1, channels: int = 1) -> FloatArray:
+    samples = np.random.default_rng(0).standard_normal((channels, round(seconds * RATE)))
+    return (level * samples).astype(np.float32)
+
+
+def run(tmp_path: Path, wav: FloatArray, *, model: bool = True, **overrides: Any) -> PipelineResult:  # noqa: ANN401
+    source, workspace = tmp_path / "source.wav", tmp_path / "workspace"
+    soundfile.write(source, wav.T, RATE, subtype="FLOAT")
+    workspace.mkdir()
+    return run_pipeline(
+        source,
+        options=resolve_options("speech" if model else "clean-only", overrides),
+        input_name="talk.wav",
+        workspace=workspace,
+        enhancer=Halver() if model else None,
+        on_progress=lambda stage, progress: None,
+    )
+
+
+def test_report_has_every_figure_before_and_after(tmp_path: Path) -> None:
+    report = run(tmp_path, noise(4), residual=True).report
+
+    before, after = report["input"], report["outputs"]["enhanced"]
+    assert set(before) >= FIGURES
+    assert {role: set(figures) for role, figures in report["outputs"].items()} == {
+        "enhanced": FIGURES,
+        "residual": FIGURES,
+    }
+    for name in ("loudness_lufs", "true_peak_dbtp", "peak_dbfs", "rms_dbfs", "noise_floor_dbfs"):
+        assert after[name] == pytest.approx(before[name] - 6.02, abs=0.1), name
+    assert after["bandwidth_hz"] == before["bandwidth_hz"] == RATE / 2
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides", "expected"),
+    [
+        (True, {}, {"engine_hz": 8_000, "above": "carried"}),
+        (True, {"bandwidth": "model"}, {"engine_hz": 8_000, "above": "empty"}),
+        (True, {"strength": 0.0}, {"engine_hz": None, "above": None}),
+        (False, {}, {"engine_hz": None, "above": None}),
+    ],
+)
+def test_report_says_what_became_of_the_band_above_the_engine(
+    tmp_path: Path, model: bool, overrides: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    result = run(tmp_path, noise(1), model=model, **overrides)
+
+    assert result.report["bandwidth"] == expected
+
+
+def test_unknown_bandwidth_is_refused() -> None:
+    with pytest.raises(InvalidOptions, match="bandwidth = 'wide'"):
+        resolve_options("speech", {"bandwidth": "wide"})
+
+
+def measure(wav: FloatArray) -> dict[str, Any]:
+    meter = SignalMeter(RATE, wav.shape[0])
+    meter.update(wav)
+    return meter.result()
+
+
+def test_clipped_recording_is_told_of(tmp_path: Path) -> None:
+    result = run(tmp_path, np.clip(noise(1, level=0.5), -1, 1))
+    assert result.warnings == ()  # noise that is clipped for single samples is no run
+
+    (tmp_path / "clipped").mkdir()
+    tone = 2 * np.sin(2 * np.pi * 100 * np.arange(RATE) / RATE)[None].astype(np.float32)
+    result = run(tmp_path / "clipped", np.clip(tone + noise(1, level=0.001), -1, 1))
+    assert any("clipped in 200 places" in warning for warning in result.warnings)
+
+
+def test_telephone_band_at_a_high_rate_is_told_of(tmp_path: Path) -> None:
+    wav = sosfilt(butter(40, 3_400, fs=RATE, output="sos"), noise(3)).astype(np.float32)
+
+    result = run(tmp_path, wav)
+
+    assert any("allows 24 kHz" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 9_000])
+def test_narrow_band_at_a_low_rate_is_no_news(sample_rate: int) -> None:
+    levels = measure(noise(1)) | {"bandwidth_hz": 3_900.0}
+
+    assert source_warnings(levels, sample_rate=sample_rate) == ()
+
+
+def test_silence_has_null_figures_and_no_warnings() -> None:
+    levels = measure(np.zeros((2, RATE), np.float32))
+
+    assert {name for name, value in levels.items() if value is None} == FIGURES - {
+        "dc_offset",
+        "clipped_samples",
+        "clipped_runs",
+    }
+    assert source_warnings(levels, sample_rate=RATE) == ()
+
+
+def test_pictures_and_peaks_come_after_the_audio_for_every_signal(tmp_path: Path) -> None:
+    result = run(tmp_path, noise(2, channels=2), pictures=True, residual=True)
+
+    assert [(file.name, file.role) for file in result.files] == [
+        ("talk.enhanced.wav", "enhanced"),
+        ("talk.residual.wav", "residual"),
+        *(
+            (f"talk.{subject}.{role}.{extension}", role)
+            for subject in ("before", "enhanced", "residual")
+            for role, extension in (("waveform", "png"), ("spectrogram", "png"), ("peaks", "json"))
+        ),
+    ]
+    for file in result.files[2:]:
+        content = file.path.read_bytes()
+        assert file.bytes == len(content)
+        if file.role == "peaks":
+            assert file.media_type == "application/json"
+            assert json.loads(content)["sample_rate"] == RATE
+        else:
+            assert file.media_type == "image/png"
+            assert Image.open(io.BytesIO(content)).size == (1600, 400)
+
+
+def test_peaks_of_before_and_after_differ_by_the_engine_s_gain(tmp_path: Path) -> None:
+    files = {file.name: file for file in run(tmp_path, noise(2), pictures=True).files}
+
+    before, after = (
+        np.array(json.loads(files[f"talk.{subject}.peaks.json"].path.read_bytes())["data"])
+        for subject in ("before", "enhanced")
+    )
+
+    assert after.shape == before.shape
+    np.testing.assert_allclose(after, before / 2, atol=200)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_pictures_of_a_few_samples_can_be_drawn(tmp_path: Path, frames: int) -> None:
+    result = run(tmp_path, np.full((1, frames), 0.5, np.float32), pictures=True)
+
+    assert len(result.files) == 1 + 2 * 3
+
+
+def test_no_pictures_unless_asked_for(tmp_path: Path) -> None:
+    assert [file.role for file in run(tmp_path, noise(1)).files] == ["enhanced"]
