@@ -29,6 +29,7 @@ class Architecture(StrEnum):
     """Which engine runs the model."""
 
     MASK_CNN = "mask-cnn"
+    BAND_SPLIT_LSTM = "band-split-lstm"
     DEMUCS_CAUSAL = "demucs-causal"
     DEMUCS = "demucs"
 
@@ -85,15 +86,19 @@ class ModelRecord:
 
     def is_installed(self, models_dir: Path) -> bool:
         """True when every file that the engine needs is there; their content is checked on loading."""
-        if self.origin is Origin.BUNDLED:
-            return own_checkpoint(BUNDLED_DIR, self.name) is not None
-        if own_checkpoint(models_dir, self.name) is not None:
+        if self.own_checkpoint(models_dir) is not None:
             return True
         folder = self.files_dir(models_dir)
         return bool(self.files) and all(
             (folder / file.name).is_file() or (self.bag is not None and safetensors_of(folder, file).is_file())
             for file in self.files
         )
+
+    def own_checkpoint(self, models_dir: Path) -> Path | None:
+        """Return our own weights of this model, bundled or in `models_dir`, when they and their card are there."""
+        folder = BUNDLED_DIR if self.origin is Origin.BUNDLED else models_dir
+        path = folder / f"{self.name}.safetensors"
+        return path if path.is_file() and path.with_suffix(".json").is_file() else None
 
     def files_dir(self, models_dir: Path) -> Path:
         """Return the folder below `models_dir` that `files` are installed in."""
@@ -117,12 +122,6 @@ class ListedModel:
 
     record: ModelRecord
     is_installed: bool
-
-
-def own_checkpoint(folder: Path, name: str) -> Path | None:
-    """Return `<folder>/<name>.safetensors` when it and its card are there."""
-    path = folder / f"{name}.safetensors"
-    return path if path.is_file() and path.with_suffix(".json").is_file() else None
 
 
 def safetensors_of(folder: Path, file: WeightsFile) -> Path:

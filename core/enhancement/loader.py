@@ -11,13 +11,11 @@ from pathlib import Path
 from core.enhancement.protocol import Enhancer
 from core.errors import InvalidOptions, ModelUnavailable
 from core.model_catalogue import (
-    BUNDLED_DIR,
     Architecture,
     ModelRecord,
     Origin,
     find_alias,
     find_model,
-    own_checkpoint,
     safetensors_of,
 )
 
@@ -51,7 +49,7 @@ def load_enhancer(
     _check_single_output(record, stems)
     if record.architecture is Architecture.DEMUCS_CAUSAL:
         return _load_demucs_causal(record, models_dir, device=device)
-    return _load_mask_cnn(record, models_dir, device=device)
+    return _load_bundled(record, models_dir, device=device)
 
 
 def _load_demucs_causal(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer:
@@ -60,7 +58,7 @@ def _load_demucs_causal(record: ModelRecord, models_dir: Path, *, device: str) -
     from core.models.demucs_causal import VARIANTS, DemucsCausal
     from core.models.released import read_state_dict
 
-    own = own_checkpoint(models_dir, record.name)
+    own = record.own_checkpoint(models_dir)
     if own is not None:
         card, network = load_model(own, architecture=record.architecture, build=DemucsCausal)
         return DnsEnhancer(
@@ -120,12 +118,16 @@ def _load_demucs(
     )
 
 
-def _load_mask_cnn(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer:
-    from core.enhancement.mask_cnn import MaskCnnEnhancer
-
-    path = own_checkpoint(BUNDLED_DIR if record.origin is Origin.BUNDLED else models_dir, record.name)
+def _load_bundled(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer:
+    path = record.own_checkpoint(models_dir)
     if path is None:
         raise ModelUnavailable(_how_to_install(record))
+    if record.architecture is Architecture.BAND_SPLIT_LSTM:
+        from core.enhancement.band_split_lstm import BandSplitLstmEnhancer
+
+        return BandSplitLstmEnhancer.from_checkpoint(path, device=device)
+    from core.enhancement.mask_cnn import MaskCnnEnhancer
+
     return MaskCnnEnhancer.from_checkpoint(path, device=device)
 
 

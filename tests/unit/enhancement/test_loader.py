@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from demucs.htdemucs import HTDemucs
+from torch import nn
 
 from core import model_catalogue
 from core.enhancement.htdemucs import HTDemucsSeparator
 from core.enhancement.loader import combined_digest, load_enhancer
 from core.enhancement.protocol import SignalStatistics
 from core.errors import InvalidOptions, ModelUnavailable, NotFound
-from core.model_catalogue import MODELS, Bag, ModelRecord, WeightsFile
+from core.model_catalogue import MODELS, Architecture, Bag, ModelRecord, WeightsFile
 from core.models import demucs_causal
+from core.models.band_split_lstm import BandSplitLstm
 from core.models.checkpoints import CheckpointCard, save_checkpoint
 from core.models.demucs_causal import DemucsCausal, DemucsCausalConfig
+from core.models.mask_cnn import MaskCnn
 
 SMALL = DemucsCausalConfig(hidden=4, depth=3)
 SOURCES = ["drums", "bass", "other", "vocals"]
@@ -111,6 +116,45 @@ def test_missing_weights_are_answered_with_the_command_that_gets_them(name: str,
 def test_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no model 'htdemucs_xl'.*htdemucs_ft"):
         load_enhancer("htdemucs_xl", models_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "build", "arguments"),
+    [
+        ("mask-cnn", MaskCnn, {"channels": (4, 4, 4, 4)}),
+        ("band-split-lstm", BandSplitLstm, {"width": 4, "hidden": 4, "blocks": 1}),
+    ],
+)
+def test_bundled_model_is_loaded_from_the_package(
+    architecture: str,
+    build: Callable[..., nn.Module],
+    arguments: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(model_catalogue, "BUNDLED_DIR", tmp_path)
+    add_to_catalogue(monkeypatch, replace(MODELS["cnn-mask"], name="own", architecture=Architecture(architecture)))
+    card = CheckpointCard(
+        name="own",
+        architecture=architecture,
+        arguments=arguments,
+        sample_rate=16_000,
+        licence="Apache-2.0",
+        run_id="run",
+    )
+    card = save_checkpoint(tmp_path / "own.safetensors", build(**arguments).state_dict(), card=card)
+
+    engine = load_enhancer("own", models_dir=tmp_path / "elsewhere")
+
+    assert engine.info.name == "own"
+    assert engine.info.weights_sha256 == card.weights_sha256
+
+
+def test_missing_bundled_weights_are_a_broken_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_catalogue, "BUNDLED_DIR", tmp_path)
+
+    with pytest.raises(ModelUnavailable, match="come with Limpid, are missing"):
+        load_enhancer("cnn-mask", models_dir=tmp_path)
 
 
 @pytest.mark.usefixtures("released_dns")
