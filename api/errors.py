@@ -33,6 +33,8 @@ _STATUS: Mapping[type[EnhancerError], int] = {
     errors.InvalidOptions: 422,
     errors.ForbiddenUrl: 422,
     errors.FetchFailed: 422,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Gone: 410,
     errors.Conflict: 409,
@@ -139,8 +141,14 @@ async def _answer_enhancer_error(request: Request, error: Exception) -> Response
         title=error.title,
         detail=error.detail,
         items=_items(cause.errors()) if isinstance(cause, ValidationError) else (),
-        headers={"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, TransientError) else None,
+        headers=_headers_of(error),
     )
+
+
+def _headers_of(error: EnhancerError) -> Mapping[str, str]:
+    if isinstance(error, TransientError):
+        return {"Retry-After": str(RETRY_AFTER_S)}
+    return {"WWW-Authenticate": "Bearer"} if isinstance(error, errors.Unauthenticated) else {}
 
 
 async def _answer_invalid_request(request: Request, error: Exception) -> Response:

@@ -17,6 +17,7 @@ from python_multipart.multipart import parse_options_header
 
 from api.job_options import FIELD_NAMES, parse_job_request
 from api.multipart import MAX_FIELD_BYTES, OpenUpload, UploadForm, decode_text
+from core.access.keys import Caller
 from core.backend import Backend
 from core.errors import InputTooLarge, InvalidInput, InvalidOptions, UnsupportedMedia
 from core.ids import new_id
@@ -55,8 +56,10 @@ class QueryOptions:
         return {name: value for name, value in given.items() if value is not None}
 
 
-async def receive_job(request: Request, query: QueryOptions, *, backend: Backend, settings: Settings) -> Job:
-    """Stream the request's body into the store and submit the job.
+async def receive_job(
+    request: Request, query: QueryOptions, *, caller: Caller, backend: Backend, settings: Settings
+) -> Job:
+    """Stream the request's body into the store and submit the job, the caller's.
 
     The body is multipart/form-data or the recording's own bytes. Memory does not grow with it. Whatever goes wrong, the
     client's going away included, leaves nothing behind.
@@ -81,6 +84,7 @@ async def receive_job(request: Request, query: QueryOptions, *, backend: Backend
             upload.finish(),
             job_request,
             job_id=job_id,
+            owner=caller.owner,
             store=backend.store,
             jobs=backend.jobs,
             queue=backend.queue,

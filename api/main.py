@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.errors import install_error_handlers
+from api.exposure import LoopbackNameMiddleware, SameOriginMiddleware, check_exposure
 from api.openapi import ANY_PROBLEM, TAGS, add_problem_schemas
 from api.request_id import RequestIdMiddleware
 from api.routes import enhance, health, jobs, models, presets
@@ -34,6 +35,8 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
     app.state.settings = settings
     app.state.is_stopping = False
     app.state.backend = backend or open_backend(settings)
+    if settings.auth == "off":
+        app.add_middleware(SameOriginMiddleware)
     app.add_middleware(RequestIdMiddleware)
     install_error_handlers(app)
     for module in (jobs, presets, models):
@@ -46,9 +49,12 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
 def run_api(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM. Logs, access log included, go through logging, as the caller has set it up.
 
-    SystemExit with status 1 when the port cannot be had.
+    SystemExit with status 1 when the port cannot be had; InsecureExposure when strangers could use the server.
     """
+    check_exposure(settings, host)
     app = create_app(settings)
+    if settings.auth == "off" and not settings.allow_insecure:
+        app.add_middleware(LoopbackNameMiddleware)
     config = uvicorn.Config(
         app,
         host=host,

@@ -115,11 +115,14 @@ class LimpidClient:
         self,
         base_url: str = DEFAULT_URL,
         *,
+        api_key: str | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         try:
-            self._http = httpx.Client(base_url=base_url, timeout=TIMEOUT_S, transport=transport)
+            # httpx does not send it along when an answer redirects to another server.
+            headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+            self._http = httpx.Client(base_url=base_url, headers=headers, timeout=TIMEOUT_S, transport=transport)
         except httpx.InvalidURL as error:
             raise ApiError(f"{base_url!r} is no URL: {error}.") from error
         self._sleep = sleep

@@ -51,6 +51,9 @@ def submit(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format that is read.")],
     *,
     url: Annotated[str, typer.Option(envvar="LIMPID_URL", help="The server.")] = DEFAULT_URL,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="LIMPID_API_KEY", show_envvar=True, help="Where the server wants one.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="See `limpid presets`; default: the server's.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the jobs to their end.")] = False,
     output: Annotated[
@@ -65,7 +68,11 @@ def submit(
     from rich.console import Console
 
     submissions = [Submission(path=path) for path in files]
-    with interrupt_on_terminate(), LimpidClient(url) as client, _progress_bars(Console(stderr=True)) as bars:
+    with (
+        interrupt_on_terminate(),
+        LimpidClient(url, api_key=api_key) as client,
+        _progress_bars(Console(stderr=True)) as bars,
+    ):
         try:
             run_submissions(client, submissions, bars, preset=preset, wait=wait or output is not None, output=output)
         except KeyboardInterrupt:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from core.access.keys import KeyRepository
+from core.access.keys_sql import SqlKeyRepository
 from core.celery_config import make_celery, prepare_broker
 from core.database import create_engine_for, migrate
 from core.queue import JobQueue
@@ -24,20 +26,23 @@ class Backend:
     store: ObjectStore
     jobs: SqlJobRepository
     queue: JobQueue
+    keys: KeyRepository
 
 
 def open_backend(settings: Settings) -> Backend:
     """The configured parts. Nothing connects yet, so that a process can start before its servers do."""
     prepare_broker(settings)
+    engine = create_engine_for(settings)
     return Backend(
         store=open_store(settings),
         jobs=SqlJobRepository(
-            create_engine_for(settings),
+            engine,
             max_attempts=settings.max_attempts,
             resend_after_s=settings.resend_after_s,
             retention_s=settings.retention_s,
         ),
         queue=CeleryJobQueue(make_celery(settings)),
+        keys=SqlKeyRepository(engine),
     )
 
 

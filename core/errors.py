@@ -9,11 +9,14 @@
           UnknownPreset
         ForbiddenUrl      a URL that Limpid must not or cannot request
         FetchFailed       the input's URL answers with something else than the file
+      Unauthenticated     no API key, or none that is valid
+      Forbidden           the API key does not allow it
       NotFound            no such job, output, model
         Gone              there was one, and it was deleted
           Expired         its files were kept as long as promised, and no longer
       Conflict            the job's state does not allow it
       ModelUnavailable    weights are not installed or do not verify
+      InsecureExposure    the server would be open to strangers; the operator must choose
       InsufficientDisk    the scratch space that a job needs is not there
       TransientError      try again later
         StorageError
@@ -97,6 +100,20 @@ class FetchFailed(InvalidInput):
     title = "The recording could not be fetched from its URL"
 
 
+class Unauthenticated(EnhancerError):
+    """The request has no API key, or none that is valid."""
+
+    code = "unauthenticated"
+    title = "An API key is needed"
+
+
+class Forbidden(EnhancerError):
+    """The API key does not allow the request."""
+
+    code = "forbidden"
+    title = "The API key does not allow this"
+
+
 class NotFound(EnhancerError):
     """What was asked for does not exist, or is not the caller's."""
 
@@ -130,6 +147,13 @@ class ModelUnavailable(EnhancerError):
 
     code = "model_unavailable"
     title = "The model is not installed"
+
+
+class InsecureExposure(EnhancerError):
+    """The configuration would open the server to strangers."""
+
+    code = "insecure_exposure"
+    title = "The server would be open to strangers"
 
 
 class InsufficientDisk(EnhancerError):

@@ -39,8 +39,15 @@ class JobRepository(Protocol):
         """The job, or its tombstone (`deleted_at`); NotFound when there never was one."""
         ...
 
-    def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
-        """The page of jobs after `cursor` (a JobPage's), newest first, without tombstones."""
+    def list(
+        self,
+        *,
+        owner: str | None = None,
+        status: JobStatus | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> JobPage:
+        """The page of jobs after `cursor` (a JobPage's), newest first, without tombstones; `owner` None: everyone's."""
         ...
 
     def queue_position(self, job: Job) -> int:

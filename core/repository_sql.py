@@ -65,9 +65,18 @@ class SqlJobRepository:
         with read_session(self._engine) as session:
             return _load(session, job_id)
 
-    def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
+    def list(
+        self,
+        *,
+        owner: str | None = None,
+        status: JobStatus | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> JobPage:
         """A page of at most `limit` jobs, newest first; InvalidInput for a cursor that no page gave."""
         query = select(JobRow).where(JobRow.deleted_at.is_(None)).order_by(JobRow.id.desc()).limit(limit + 1)
+        if owner is not None:
+            query = query.where(JobRow.owner == owner)
         if status is not None:
             query = query.where(JobRow.status == status.value)
         if cursor is not None:

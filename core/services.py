@@ -11,8 +11,9 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+from core.access.keys import Caller
 from core.audio.probe import probe
-from core.errors import Gone, InputTooLarge, ModelUnavailable, QueueError, StorageError, UnsupportedMedia
+from core.errors import Gone, InputTooLarge, ModelUnavailable, NotFound, QueueError, StorageError, UnsupportedMedia
 from core.file_names import safe_file_name
 from core.jobs import Device, InputFile, Job, JobStatus, Lane, Progress
 from core.model_catalogue import Origin, find_model
@@ -105,13 +106,14 @@ def submit_job(
     request: JobRequest,
     *,
     job_id: str,
+    owner: str | None = None,
     store: ObjectStore,
     jobs: JobRepository,
     queue: JobQueue,
     settings: Settings,
     now: datetime,
 ) -> Job:
-    """Make a job of the stored recording and tell the workers; returns it as queued.
+    """Make a job of the stored recording, `owner`'s, and tell the workers; returns it as queued.
 
     Whatever is wrong (UnsupportedMedia, InvalidAudio, InputTooLarge, UnknownPreset, InvalidOptions, ModelUnavailable,
     StorageError) is raised, and the recording removed. A broker that does not answer is no error: the job is in the
@@ -132,6 +134,7 @@ def submit_job(
             progress=Progress(),
             metadata=request.metadata,
             created_at=now,
+            owner=owner,
         )
         job = replace(job, progress=Progress(duration_s=job.input.duration_s))
         jobs.add(job)
@@ -141,20 +144,22 @@ def submit_job(
     return job
 
 
-def find_job(job_id: str, *, jobs: JobRepository) -> Job:
-    """The job; NotFound when there is none, Gone when it was deleted."""
+def find_job(job_id: str, *, jobs: JobRepository, caller: Caller) -> Job:
+    """The job; NotFound when there is none that the caller may see, Gone when it was deleted."""
     job = jobs.get(job_id)
+    if not caller.sees(job):
+        raise NotFound("There is no such job.")
     if job.deleted_at is not None:
         raise Gone(f"The job was deleted at {job.deleted_at:%Y-%m-%d %H:%M:%S} UTC.")
     return job
 
 
-def cancel_job(job_id: str, *, jobs: JobRepository, now: datetime) -> Job:
+def cancel_job(job_id: str, *, jobs: JobRepository, caller: Caller, now: datetime) -> Job:
     """Ask a job to stop: a queued one is cancelled at once, a running one is `cancelling` until its worker confirms.
 
     NotFound when there is no such job, Gone when it was deleted, Conflict when it has ended.
     """
-    find_job(job_id, jobs=jobs)
+    find_job(job_id, jobs=jobs, caller=caller)
     job = jobs.request_cancel(job_id, now=now)
     logger.info("job_cancel_requested", extra={"job_id": job.id, "status": job.status})
     return job

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     max_duration_s: float = Field(default=24 * 3600.0, gt=0)
     retention_s: float = Field(default=7 * 86400.0, gt=0)  # files are kept for this long after the end
 
+    auth: Literal["on", "off"] = "off"  # off: no API key is asked for, and the API listens on loopback only
+    allow_insecure: bool = False  # listen anywhere with auth off; for where something else keeps strangers out
+
     webhook_secret: SecretStr | None = None  # whsec_…; signs events
     webhook_previous_secrets: SecretStr | None = None  # several, separated by commas: sign beside it while it changes
     webhook_allow: Annotated[tuple[Network, ...], NoDecode] = ()  # may be reached by URLs although not public; CIDR

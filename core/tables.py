@@ -84,6 +84,8 @@ class JobRow(Base):
     options: Mapped[dict[str, Any]]
     client_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
 
+    owner: Mapped[str | None] = mapped_column(String(36))
+
     input_name: Mapped[str] = mapped_column(Text)
     input_key: Mapped[str] = mapped_column(Text)
     input_bytes: Mapped[int] = mapped_column(BigInteger)
@@ -131,6 +133,7 @@ class JobRow(Base):
         CheckConstraint(_one_of("device", Device), name="device"),
         CheckConstraint(_one_of("stage", Stage), name="stage"),
         Index("ix_jobs_status_id", "status", "id"),
+        Index("ix_jobs_owner_id", "owner", "id"),
         Index(
             "ix_jobs_queue",
             "device",
@@ -173,3 +176,19 @@ class OutputRow(Base):
     media_type: Mapped[str] = mapped_column(Text)
     bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
+
+
+class ApiKeyRow(Base):
+    """One API key (core.access.keys)."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    prefix: Mapped[str] = mapped_column(String(16))
+    token_sha256: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_api_keys_token_sha256", "token_sha256", unique=True),)

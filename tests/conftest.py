@@ -49,7 +49,7 @@ def _shared_postgres_database(postgres_url: str) -> Iterator[str]:
 @pytest.fixture
 def postgres_database(_shared_postgres_database: str) -> str:
     """The URL of a migrated database without rows."""
-    _execute(_shared_postgres_database, "TRUNCATE jobs, outputs")
+    _execute(_shared_postgres_database, "TRUNCATE jobs, outputs, api_keys")
     return _shared_postgres_database
 
 

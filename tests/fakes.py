@@ -145,7 +145,14 @@ class FakeJobRepository:
         with self._lock:
             return self._row(job_id).job
 
-    def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
+    def list(
+        self,
+        *,
+        owner: str | None = None,
+        status: JobStatus | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> JobPage:
         with self._lock:
             self.check()
             jobs = [
@@ -153,7 +160,7 @@ class FakeJobRepository:
                 for job_id in sorted(self._rows, reverse=True)
                 if (cursor is None or job_id < cursor) and (status is None or self._rows[job_id].job.status is status)
             ]
-            jobs = [job for job in jobs if job.deleted_at is None]
+            jobs = [job for job in jobs if job.deleted_at is None and owner in (None, job.owner)]
         page = jobs[:limit]
         return JobPage(jobs=page, next_cursor=page[-1].id if len(jobs) > limit else None)
 

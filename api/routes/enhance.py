@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from api.auth import SubmitterDep
 from api.deps import BackendDep, QueryOptionsDep, SettingsDep
 from api.downloads import send_output
 from api.errors import problem_response, status_of_code
@@ -52,6 +53,7 @@ MAX_TIMEOUT_S = 3600.0
 async def enhance(
     request: Request,
     query: QueryOptionsDep,
+    caller: SubmitterDep,
     backend: BackendDep,
     settings: SettingsDep,
     timeout_s: Annotated[
@@ -59,17 +61,17 @@ async def enhance(
     ] = DEFAULT_TIMEOUT_S,
 ) -> Response:
     """The same body as `POST /api/v1/jobs`. Answers with the first output. Going away cancels the job."""
-    job = await receive_job(request, query, backend=backend, settings=settings)
+    job = await receive_job(request, query, caller=caller, backend=backend, settings=settings)
     document = await wait_for_job(
         request,
-        read_job(job.id, backend),
+        read_job(job.id, backend, caller),
         is_awaited=lambda document: document.view.status.is_terminal,
         wait_s=timeout_s,
     )
     if document.view.status.is_terminal:
         return await _answer(request, await run_in_threadpool(backend.jobs.get, job.id), backend)
     if await request.is_disconnected():
-        await run_in_threadpool(cancel_job, job.id, jobs=backend.jobs, now=datetime.now(UTC))
+        await run_in_threadpool(cancel_job, job.id, jobs=backend.jobs, caller=caller, now=datetime.now(UTC))
     return problem_response(
         request,
         202,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
+from api.auth import ReaderDep, SubmitterDep
 from api.deps import BackendDep, JobIdDep, QueryOptionsDep, SettingsDep
 from api.downloads import is_not_modified, send_output
 from api.intake import receive_job
@@ -25,6 +26,7 @@ from api.openapi import (
 )
 from api.polling import MAX_WAIT_S, JobDocument, wait_for_job
 from api.schemas import JobListView, JobView, job_href
+from core.access.keys import Caller
 from core.backend import Backend
 from core.errors import Conflict, Expired, Gone, InvalidOptions, NotFound, StorageError
 from core.jobs import Job, JobStatus, OutputFile
@@ -50,10 +52,12 @@ _CURSOR = r"^[\w.:=-]{1,200}$"
     },
     openapi_extra=UPLOAD_BODY,
 )
-async def create_job(request: Request, query: QueryOptionsDep, backend: BackendDep, settings: SettingsDep) -> Response:
+async def create_job(
+    request: Request, query: QueryOptionsDep, caller: SubmitterDep, backend: BackendDep, settings: SettingsDep
+) -> Response:
     """Send a form with the field `file`, or the bytes themselves as the body. The file is streamed, and its header is
     read before the job is queued, so that what is not audio is refused at once."""
-    job = await receive_job(request, query, backend=backend, settings=settings)
+    job = await receive_job(request, query, caller=caller, backend=backend, settings=settings)
     document = JobDocument.of(await run_in_threadpool(_view, job, backend))
     headers = {"Location": job_href(job.id), "Retry-After": str(POLL_AFTER_S)}
     return Response(document.body, status_code=202, media_type="application/json", headers=headers)
@@ -71,6 +75,7 @@ async def create_job(request: Request, query: QueryOptionsDep, backend: BackendD
 )
 async def get_job(
     request: Request,
+    caller: ReaderDep,
     job_id: JobIdDep,
     backend: BackendDep,
     wait: Annotated[
@@ -84,7 +89,7 @@ async def get_job(
     ] = 0.0,
 ) -> Response:
     """A job with its progress. Poll it, or let `wait` tell you at once."""
-    document = await wait_for_job(request, read_job(job_id, backend), is_awaited=_is_news(request), wait_s=wait)
+    document = await wait_for_job(request, read_job(job_id, backend, caller), is_awaited=_is_news(request), wait_s=wait)
     headers = {"ETag": document.etag, "Cache-Control": "private, no-cache"}
     if not document.view.status.is_terminal:
         headers["Retry-After"] = str(POLL_AFTER_S)
@@ -95,13 +100,15 @@ async def get_job(
 
 @router.get("", summary="List jobs", responses=problems({422: InvalidOptions, 503: StorageError}))
 def list_jobs(
+    caller: ReaderDep,
     backend: BackendDep,
     status: Annotated[JobStatus | None, Query(description="Only jobs in this state")] = None,
     cursor: Annotated[str | None, Query(pattern=_CURSOR, description="`next_cursor` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> JobListView:
     """The newest jobs first, page by page."""
-    page = backend.jobs.list(status=status, cursor=cursor, limit=limit)
+    owner = None if caller.is_admin else caller.owner
+    page = backend.jobs.list(owner=owner, status=status, cursor=cursor, limit=limit)
     return JobListView(jobs=[JobView.of(job, queue_position=None) for job in page.jobs], next_cursor=page.next_cursor)
 
 
@@ -110,9 +117,9 @@ def list_jobs(
     summary="Cancel a job",
     responses=problems({404: NotFound, 409: Conflict, 410: Gone, 503: StorageError}),
 )
-def cancel(job_id: JobIdDep, backend: BackendDep) -> JobView:
+def cancel(caller: SubmitterDep, job_id: JobIdDep, backend: BackendDep) -> JobView:
     """A queued job is cancelled at once. A running one is `cancelling` until its worker has stopped."""
-    return _view(cancel_job(job_id, jobs=backend.jobs, now=datetime.now(UTC)), backend)
+    return _view(cancel_job(job_id, jobs=backend.jobs, caller=caller, now=datetime.now(UTC)), backend)
 
 
 @router.delete(
@@ -121,10 +128,10 @@ def cancel(job_id: JobIdDep, backend: BackendDep) -> JobView:
     summary="Delete a job and its files",
     responses=problems({404: NotFound, 409: Conflict, 410: Gone, 503: StorageError}),
 )
-def delete(job_id: JobIdDep, backend: BackendDep) -> None:
+def delete(caller: SubmitterDep, job_id: JobIdDep, backend: BackendDep) -> None:
     """Removes the recording and the results at once, and answers 410 for the job from then on. A queued job is
     cancelled; one that runs is refused (409): cancel it, and delete it once it is `cancelled`."""
-    job = find_job(job_id, jobs=backend.jobs)
+    job = find_job(job_id, jobs=backend.jobs, caller=caller)
     delete_job(job, jobs=backend.jobs, retention=backend.jobs, store=backend.store, now=datetime.now(UTC))
 
 
@@ -142,18 +149,18 @@ def delete(job_id: JobIdDep, backend: BackendDep) -> None:
         416: problem("The range lies outside the file"),
     },
 )
-async def get_output(request: Request, job_id: JobIdDep, name: str, backend: BackendDep) -> Response:
+async def get_output(request: Request, caller: ReaderDep, job_id: JobIdDep, name: str, backend: BackendDep) -> Response:
     """One file of a finished job, whole or by Range. Where the store can serve it by itself, a redirect to it."""
-    output = await run_in_threadpool(_find_output, job_id, name, backend)
+    output = await run_in_threadpool(_find_output, job_id, name, backend, caller)
     # A presigned URL is for GET alone, so HEAD is answered here.
     if request.method == "GET" and (url := await run_in_threadpool(_presign, output, backend)):
         return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
     return await send_output(request, output, store=backend.store)
 
 
-def read_job(job_id: str, backend: Backend) -> Callable[[], JobView]:
+def read_job(job_id: str, backend: Backend, caller: Caller) -> Callable[[], JobView]:
     """A function that reads the job afresh; it blocks."""
-    return lambda: _view(find_job(job_id, jobs=backend.jobs), backend)
+    return lambda: _view(find_job(job_id, jobs=backend.jobs, caller=caller), backend)
 
 
 def _view(job: Job, backend: Backend) -> JobView:
@@ -167,8 +174,8 @@ def _is_news(request: Request) -> Callable[[JobDocument], bool]:
     return lambda document: document.view.status.is_terminal
 
 
-def _find_output(job_id: str, name: str, backend: Backend) -> OutputFile:
-    job = find_job(job_id, jobs=backend.jobs)
+def _find_output(job_id: str, name: str, backend: Backend, caller: Caller) -> OutputFile:
+    job = find_job(job_id, jobs=backend.jobs, caller=caller)
     if job.status is not JobStatus.SUCCEEDED:
         raise Conflict(f"The job is {job.status}: it has no outputs{'' if job.status.is_terminal else ' yet'}.")
     for output in job.outputs:

@@ -125,6 +125,14 @@ class RepositoryContract:
 
         assert [listed.id for listed in page.jobs] == [run.id]
 
+    def test_a_list_can_be_of_one_owner(self, repository: Repository, job: Job) -> None:
+        mine, theirs = make_job(owner=new_id()), make_job(owner=new_id())
+        for owned in (mine, theirs):
+            repository.add(owned)
+
+        assert [found.id for found in repository.list(owner=mine.owner).jobs] == [mine.id]
+        assert [found.id for found in repository.list().jobs] == [theirs.id, mine.id, job.id]
+
     def test_queue_position_counts_older_jobs_of_the_same_queue(self, repository: Repository) -> None:
         first, other_lane, other_device, last = (
             make_job(),

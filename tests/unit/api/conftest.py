@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from api.main import create_app
 from core.backend import Backend
 from core.settings import Settings
+from tests.access_fakes import FakeKeyRepository
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
 
 
@@ -30,8 +31,13 @@ def queue() -> FakeJobQueue:
 
 
 @pytest.fixture
-def backend(store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue) -> Backend:
-    return Backend(store=store, jobs=jobs, queue=queue)
+def keys() -> FakeKeyRepository:
+    return FakeKeyRepository()
+
+
+@pytest.fixture
+def backend(store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, keys: FakeKeyRepository) -> Backend:
+    return Backend(store=store, jobs=jobs, queue=queue, keys=keys)
 
 
 @pytest.fixture

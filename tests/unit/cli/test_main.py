@@ -17,7 +17,7 @@ from core.errors import UnknownPreset
 
 PUBLIC_COMMANDS = (
     *("up", "api", "worker", "scheduler", "migrate", "enhance", "submit"),
-    *("models", "presets", "train", "evaluate", "doctor", "demo", "bench"),
+    *("models", "presets", "keys", "train", "evaluate", "doctor", "demo", "bench"),
 )
 
 

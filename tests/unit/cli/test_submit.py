@@ -22,6 +22,7 @@ from cli.main import app
 from core.backend import Backend
 from core.jobs import Device, Lane
 from core.settings import Settings
+from tests.access_fakes import FakeKeyRepository
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
 from tests.unit.api.jobs_on_record import fail, finish, start
 
@@ -69,7 +70,7 @@ def transport(
 ) -> httpx.MockTransport:
     """Carries httpx requests into the application."""
     settings = Settings(data_dir=tmp_path / "server")
-    server = TestClient(create_app(settings, Backend(store=store, jobs=jobs, queue=queue)))
+    server = TestClient(create_app(settings, Backend(store=store, jobs=jobs, queue=queue, keys=FakeKeyRepository())))
 
     def handle(request: httpx.Request) -> httpx.Response:
         answer = server.request(
@@ -100,7 +101,9 @@ def write_recording(path: Path) -> Path:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, transport: httpx.MockTransport) -> Callable[..., Any]:
     """Run `limpid submit` with these arguments."""
-    monkeypatch.setattr(cli.submit, "LimpidClient", lambda url: LimpidClient(url, transport=transport))
+    monkeypatch.setattr(
+        cli.submit, "LimpidClient", lambda url, api_key: LimpidClient(url, api_key=api_key, transport=transport)
+    )
 
     def run(*arguments: str | Path) -> Any:  # noqa: ANN401 - typer's Result is not exported
         return CliRunner().invoke(app, ["submit", *map(str, arguments)])

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from core.access.keys import ANYONE
 from core.errors import Conflict, Expired, Gone
 from core.jobs import Job, JobStatus
 from core.retention import check_not_expired, delete_job, expire_jobs
@@ -50,9 +51,9 @@ class TestDeleteJob:
         assert store.objects == {}
         assert jobs.get(job.id).purged_at == NOON
         with pytest.raises(Gone):
-            find_job(job.id, jobs=jobs)
+            find_job(job.id, jobs=jobs, caller=ANYONE)
         with pytest.raises(Gone):
-            cancel_job(job.id, jobs=jobs, now=NOON)
+            cancel_job(job.id, jobs=jobs, caller=ANYONE, now=NOON)
 
     def test_queued_job_is_cancelled_and_deleted(self, jobs: FakeJobRepository, store: FakeObjectStore) -> None:
         job = add_queued(jobs, store)

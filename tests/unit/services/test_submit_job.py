@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from core.access.keys import ANYONE
 from core.errors import (
     Conflict,
     InputTooLarge,
@@ -243,10 +244,10 @@ class TestCancelJob:
     ) -> None:
         job = submit(upload(store, recording()), CLEAN_ONLY, store=store, jobs=jobs, queue=queue, settings=settings)
 
-        assert cancel_job(job.id, jobs=jobs, now=NOW).status is JobStatus.CANCELLED
+        assert cancel_job(job.id, jobs=jobs, caller=ANYONE, now=NOW).status is JobStatus.CANCELLED
         with pytest.raises(Conflict):
-            cancel_job(job.id, jobs=jobs, now=NOW)
+            cancel_job(job.id, jobs=jobs, caller=ANYONE, now=NOW)
 
     def test_unknown_job_is_not_found(self, jobs: FakeJobRepository) -> None:
         with pytest.raises(NotFound):
-            cancel_job(new_id(), jobs=jobs, now=NOW)
+            cancel_job(new_id(), jobs=jobs, caller=ANYONE, now=NOW)

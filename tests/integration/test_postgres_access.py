@@ -1,0 +1,27 @@
+"""The contracts of core.access on a real Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from core.access.keys_sql import SqlKeyRepository
+from core.database import engine_of
+from tests.contracts.keys import KeyContract
+
+
+@pytest.fixture
+def engine(postgres_database: str) -> Iterator[Engine]:
+    engine = engine_of(postgres_database)
+    yield engine
+    engine.dispose()
+
+
+class TestPostgresKeyRepository(KeyContract):
+    """The contract on Postgres."""
+
+    @pytest.fixture
+    def keys(self, engine: Engine) -> SqlKeyRepository:
+        return SqlKeyRepository(engine)
