@@ -57,7 +57,7 @@ def plot_of(png: bytes) -> NDArray[np.uint8]:
 
 
 def is_colour(plot: NDArray[np.uint8], *colours: tuple[int, int, int]) -> NDArray[np.bool_]:
-    return np.any([np.abs(plot.astype(int) - colour).max(axis=-1) <= 4 for colour in colours], axis=0)
+    return np.asarray(np.any([np.abs(plot.astype(int) - colour).max(axis=-1) <= 4 for colour in colours], axis=0))
 
 
 @pytest.mark.parametrize("frames", [1, 2, 1_999, 2_000, 2_001, 100_003])
