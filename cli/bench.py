@@ -17,6 +17,8 @@ from typing import Annotated
 
 import typer
 
+from cli.configuration import load_settings
+
 SAMPLE_RATE = 48_000  # Hz; most recordings have it, and the models' own rate would hide the resampling
 
 
@@ -58,7 +60,6 @@ def measure(preset: str, recording: Path, *, threads: int) -> Measurement:
     """Run the pipeline once in this process; its peak memory is the process's."""
     from core.enhancement.pipeline import run_pipeline
     from core.options import resolve_options
-    from core.settings import Settings
 
     options = resolve_options(preset)
     started = time.perf_counter()
@@ -71,7 +72,7 @@ def measure(preset: str, recording: Path, *, threads: int) -> Measurement:
         torch.set_num_threads(threads)
         enhancer = load_enhancer(
             options.model,
-            models_dir=Settings().resolved_models_dir,
+            models_dir=load_settings().resolved_models_dir,
             shifts=options.shifts,
             overlap=options.overlap,
         )
@@ -108,9 +109,8 @@ def _measure_apart(preset: str, recording: Path, *, threads: int) -> Measurement
 def _installed_presets() -> list[str]:
     from core.model_catalogue import is_installed
     from core.presets import PRESETS
-    from core.settings import Settings
 
-    models_dir = Settings().resolved_models_dir
+    models_dir = load_settings().resolved_models_dir
     return [name for name, preset in PRESETS.items() if preset.model is None or is_installed(preset.model, models_dir)]
 
 

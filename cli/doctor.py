@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.configuration import load_settings
 from core.errors import EnhancerError
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ class Check:
 
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
     """Check configuration, services, models and disk. The exit status is 1 when something needed is missing."""
-    from core.settings import Settings
-
-    checks = list(diagnose(Settings()))
+    checks = list(diagnose(load_settings()))
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:

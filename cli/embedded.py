@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from cli.configuration import load_settings
 from cli.errors import CommandError
 from cli.processes import available_cores
 from cli.supervisor import CommandFactory, Supervisor
@@ -69,9 +70,8 @@ def _command_line(arguments: Sequence[str], data_dir: Path) -> CommandFactory:
 
 def _migrate(data_dir: Path) -> None:
     from core.database import migrate
-    from core.settings import Settings
 
-    migrate(Settings(data_dir=data_dir).resolved_database_url)
+    migrate(load_settings(data_dir).resolved_database_url)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.configuration import load_settings
 from cli.destination import Destination, plan_destination, refuse_overwriting
 from cli.errors import CommandError
 from cli.signals import interrupt_on_terminate
@@ -50,7 +51,7 @@ def enhance(
         preset,
         output_format=output_format or _format_of(destination),
         subtype=subtype,
-        overrides={"strength": strength, "residual": residual},
+        overrides={"strength": strength, "residual": residual, "pictures": False},
     )
     with interrupt_on_terminate():
         results, failures = _enhance_all(sources, destination, options)
@@ -99,11 +100,10 @@ def _load(options: EnhanceOptions) -> Enhancer | None:
     if options.model is None:
         return None
     from core.enhancement.loader import load_enhancer
-    from core.settings import Settings
 
     return load_enhancer(
         options.model,
-        models_dir=Settings().resolved_models_dir,
+        models_dir=load_settings().resolved_models_dir,
         shifts=options.shifts,
         overlap=options.overlap,
         stems=options.stems,

@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
+from cli.configuration import load_settings
+
 
 def presets(*, as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
     """List the presets, and whether the model of each is installed here."""
     from core.model_catalogue import is_installed
     from core.presets import DEFAULT_PRESET, PRESETS
-    from core.settings import Settings
 
-    models_dir = Settings().resolved_models_dir
+    models_dir = load_settings().resolved_models_dir
     installed = {
         preset.name: preset.model is None or is_installed(preset.model, models_dir) for preset in PRESETS.values()
     }

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.configuration import load_settings
+
 if TYPE_CHECKING:
     from core.settings import Settings
 
@@ -27,7 +29,7 @@ def migrate(
     from core.database import migrate as migrate_database
     from core.errors import StorageError
 
-    url = _load_settings(data_dir).resolved_database_url
+    url = load_settings(data_dir).resolved_database_url
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -52,7 +54,9 @@ def api(
     """Run the REST API until SIGTERM or Ctrl-C."""
     from api.main import run_api
 
-    run_api(_start(data_dir, supervisor_fd), host, port)
+    settings = load_settings(data_dir)
+    _start(settings, supervisor_fd)
+    run_api(settings, host, port)
 
 
 def worker(
@@ -65,18 +69,17 @@ def worker(
     supervisor_fd: SupervisorFd = None,
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C; a job that runs then goes back to the queue."""
-    from core.jobs import Device, Lane
-    from core.queue import ALL_QUEUES, IO_QUEUE, MAINTENANCE_QUEUE, job_queue_name
-    from worker.app import run_worker
+    from core.queue import ALL_QUEUES
 
-    settings = _start(data_dir, supervisor_fd)
-    device = Device(settings.device)
-    names = (
-        queues.split(",") if queues else [*(job_queue_name(device, lane) for lane in Lane), IO_QUEUE, MAINTENANCE_QUEUE]
-    )
+    settings = load_settings(data_dir)
+    names = queues.split(",") if queues else default_queues(settings)
     unknown = sorted(set(names) - set(ALL_QUEUES))
     if unknown:
         raise typer.BadParameter(f"unknown queue {', '.join(unknown)}; queues: {', '.join(ALL_QUEUES)}")
+
+    from worker.app import run_worker
+
+    _start(settings, supervisor_fd)
     run_worker(settings, names, concurrency or available_cores())
 
 
@@ -84,7 +87,17 @@ def scheduler(*, data_dir: DataDir = None, supervisor_fd: SupervisorFd = None) -
     """Run the clock of the periodic tasks. One is enough; a second one does no harm."""
     from worker.app import run_scheduler
 
-    run_scheduler(_start(data_dir, supervisor_fd))
+    settings = load_settings(data_dir)
+    _start(settings, supervisor_fd)
+    run_scheduler(settings)
+
+
+def default_queues(settings: Settings) -> list[str]:
+    """What a lone worker has to take: the jobs of its device, and the housekeeping."""
+    from core.jobs import Device, Lane
+    from core.queue import IO_QUEUE, MAINTENANCE_QUEUE, job_queue_name
+
+    return [*(job_queue_name(Device(settings.device), lane) for lane in Lane), IO_QUEUE, MAINTENANCE_QUEUE]
 
 
 def available_cores() -> int:
@@ -92,19 +105,11 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _load_settings(data_dir: Path | None) -> Settings:
-    from core.settings import Settings
-
-    return Settings() if data_dir is None else Settings(data_dir=data_dir)
-
-
-def _start(data_dir: Path | None, supervisor_fd: int | None) -> Settings:
+def _start(settings: Settings, supervisor_fd: int | None) -> None:
     """What every long-running process does first."""
     from cli.liveness import stop_with_supervisor
     from cli.logs import configure_logging
 
-    settings = _load_settings(data_dir)
     configure_logging(settings.log_level)
     if supervisor_fd is not None:
         stop_with_supervisor(supervisor_fd)
-    return settings
