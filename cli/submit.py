@@ -13,6 +13,7 @@ import typer
 
 from cli.client import DEFAULT_URL, ApiError, LimpidClient, RemoteJob
 from cli.signals import interrupt_on_terminate
+from core.jobs import ReportRole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +23,7 @@ POLL_S = 1.0
 """The oldest unfinished job is asked to answer after this long at the latest; the others are asked once per round."""
 
 INTERRUPTED = 130  # exit status, 128 + SIGINT
+_REPORT_ROLES = frozenset(ReportRole)  # pictures stay on the server
 
 
 @dataclass(kw_only=True)
@@ -163,6 +165,8 @@ def _fetch(client: LimpidClient, submission: Submission, folder: Path, taken_nam
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for remote in job.outputs:
+            if remote.role in _REPORT_ROLES:
+                continue
             # Two inputs of one name, from two folders, must not overwrite each other's results.
             name = remote.name if remote.name not in taken_names else f"{job.id}.{remote.name}"
             taken_names.add(name)

@@ -49,7 +49,7 @@ class EnhanceOptions(BaseModel):
     strength: float = Field(default=1.0, ge=0, le=1)  # 0: the input, 1: the estimate
     residual: bool = False  # also write what was taken away
     bandwidth: Bandwidth = "keep"
-    pictures: bool = False  # also draw waveforms and spectrograms of before and after
+    pictures: bool = True  # also draw waveforms and spectrograms of before and after
     chain: tuple[dict[str, Any], ...] = ()  # DSP steps in order, in the form of core.dsp.chain
     outputs: tuple[OutputSpec, ...] = Field(default=(OutputSpec(),), min_length=1, max_length=4)
     seed: int = Field(default=0, ge=0, lt=2**31)

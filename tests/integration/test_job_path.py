@@ -16,7 +16,7 @@ import redis
 import soundfile
 
 from core.filesystem_broker import MESSAGES_FOLDER
-from core.jobs import Job, JobStatus
+from core.jobs import Job, JobStatus, ReportRole
 from core.run_policy import WORKER_LOST
 from tests.integration.stack import Stack, children_of, has_loaded
 from tests.servers import S3Account, wait_until
@@ -48,6 +48,14 @@ def worker(stack: Stack) -> Iterator[subprocess.Popen[bytes]]:
         stack.stop(process)
 
 
+@pytest.fixture
+def gated_name(stack: Stack) -> Iterator[str]:
+    """The name of a recording whose runs wait for `stack.open_gate`, or for the end of the test."""
+    name = f"gated-{uuid4().hex}.wav"
+    yield name
+    stack.open_gate(name)
+
+
 def _real_servers(request: pytest.FixtureRequest) -> dict[str, str]:
     account: S3Account = request.getfixturevalue("s3_account")
     return {
@@ -74,8 +82,9 @@ def assert_succeeded_once(stack: Stack, job: Job, recording: Path) -> None:
     assert job.status is JobStatus.SUCCEEDED
     assert job.progress.fraction == 1.0
     assert job.report is not None
-    assert [output.role for output in job.outputs] == ["enhanced"]
-    [output] = job.outputs
+    output, *others = job.outputs
+    assert output.role == "enhanced"
+    assert {other.role for other in others} == set(ReportRole)
     with stack.backend.store.open_reader(output.key) as reader:
         data = reader.read()
     assert len(data) == output.bytes
@@ -110,7 +119,6 @@ def test_torch_is_loaded_in_the_child_only(stack: Stack, tmp_path: Path) -> None
     [child] = children_of(worker)
     assert has_loaded(child, "libtorch")
     assert not has_loaded(worker.pid, "libtorch")
-    assert not has_loaded(worker.pid, "numpy")
     stack.stop(worker)
 
 
@@ -149,15 +157,14 @@ def test_a_killed_child_costs_an_attempt_and_nothing_else(
 
 
 def test_a_killed_worker_gives_its_job_to_the_next(
-    stack: Stack, worker: subprocess.Popen[bytes], tmp_path: Path
+    stack: Stack, worker: subprocess.Popen[bytes], tmp_path: Path, gated_name: str
 ) -> None:
-    name = f"gated-{uuid4().hex}.wav"
-    recording = make_recording(tmp_path, name=name)
+    recording = make_recording(tmp_path, name=gated_name)
     job_id = stack.submit(recording)
     stack.wait_until_running(job_id)
 
     stack.stop(worker, signal.SIGKILL)
-    stack.open_gate(name)
+    stack.open_gate(gated_name)
     stack.start_worker()
 
     job = stack.wait_until_ended(job_id)
@@ -167,10 +174,9 @@ def test_a_killed_worker_gives_its_job_to_the_next(
 
 
 def test_a_stopped_worker_gives_its_job_back_uncounted(
-    stack: Stack, worker: subprocess.Popen[bytes], tmp_path: Path
+    stack: Stack, worker: subprocess.Popen[bytes], tmp_path: Path, gated_name: str
 ) -> None:
-    name = f"gated-{uuid4().hex}.wav"
-    recording = make_recording(tmp_path, name=name)
+    recording = make_recording(tmp_path, name=gated_name)
     job_id = stack.submit(recording)
     stack.wait_until_running(job_id)
 
@@ -178,12 +184,12 @@ def test_a_stopped_worker_gives_its_job_back_uncounted(
 
     waiting = stack.job(job_id)
     assert waiting.status is JobStatus.QUEUED
-    assert waiting.uncounted_attempts == 1
+    assert waiting.uncounted_attempts == waiting.attempt
     assert not _scratch_of(stack, waiting)
-    stack.open_gate(name)
+    stack.open_gate(gated_name)
     successor = stack.start_worker()
     job = stack.wait_until_ended(job_id)
-    assert job.attempt == 2
+    assert job.attempt == waiting.attempt + 1
     assert_succeeded_once(stack, job, recording)
     stack.stop(successor)
 
@@ -203,21 +209,20 @@ def test_a_job_that_kills_every_worker_fails(stack: Stack, worker: subprocess.Po
 
 
 def test_a_message_delivered_five_times_is_one_run(
-    stack: Stack, worker: subprocess.Popen[bytes], tmp_path: Path
+    stack: Stack, worker: subprocess.Popen[bytes], tmp_path: Path, gated_name: str
 ) -> None:
-    name = f"gated-{uuid4().hex}.wav"
-    recording = make_recording(tmp_path, name=name)
+    recording = make_recording(tmp_path, name=gated_name)
     job_id = stack.submit(recording)
     job = stack.job(job_id)
     for _ in range(4):
         stack.backend.queue.send_job(job_id, device=job.device, lane=job.lane)
-    stack.open_gate(name)
+    stack.open_gate(gated_name)
 
     ended = stack.wait_until_ended(job_id)
     after = stack.wait_until_ended(stack.submit(make_recording(tmp_path)))  # behind the copies in the queue
 
     assert after.status is JobStatus.SUCCEEDED
-    assert len(stack.runs_of(name)) == 1
+    assert len(stack.runs_of(gated_name)) == 1
     assert ended.attempt == 1
     assert_succeeded_once(stack, stack.job(job_id), recording)
 
@@ -234,9 +239,10 @@ def test_a_flushed_broker_loses_no_job(stack: Stack, tmp_path: Path) -> None:
     stack.stop(worker)
 
 
-def test_a_cancelled_job_frees_its_worker(stack: Stack, worker: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    name = f"gated-{uuid4().hex}.wav"
-    job_id = stack.submit(make_recording(tmp_path, name=name))
+def test_a_cancelled_job_frees_its_worker(
+    stack: Stack, worker: subprocess.Popen[bytes], tmp_path: Path, gated_name: str
+) -> None:
+    job_id = stack.submit(make_recording(tmp_path, name=gated_name))
     stack.wait_until_running(job_id)
 
     asked = stack.backend.jobs.request_cancel(job_id, now=utc_now())

@@ -88,7 +88,7 @@ def run(
     preset = "speech" if enhancer else "clean-only"
     return run_pipeline(
         source,
-        options=resolve_options(preset, overrides, outputs),
+        options=resolve_options(preset, {"pictures": False, **(overrides or {})}, outputs),
         input_name="talk.wav",
         workspace=workspace,
         enhancer=enhancer,

@@ -72,7 +72,7 @@ def run(tmp_path: Path, wav: FloatArray, *, model: bool = True, **overrides: Any
     workspace.mkdir()
     return run_pipeline(
         source,
-        options=resolve_options("speech" if model else "clean-only", overrides),
+        options=resolve_options("speech" if model else "clean-only", {"pictures": False, **overrides}),
         input_name="talk.wav",
         workspace=workspace,
         enhancer=Halver() if model else None,
@@ -201,5 +201,6 @@ def test_pictures_of_a_few_samples_can_be_drawn(tmp_path: Path, frames: int) -> 
     assert len(result.files) == 1 + 2 * 3
 
 
-def test_no_pictures_unless_asked_for(tmp_path: Path) -> None:
-    assert [file.role for file in run(tmp_path, noise(1)).files] == ["enhanced"]
+def test_pictures_are_drawn_unless_declined(tmp_path: Path) -> None:
+    assert resolve_options("speech").pictures
+    assert [file.role for file in run(tmp_path, noise(1), pictures=False).files] == ["enhanced"]
