@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 
 from api.intake import QueryOptions
 from core.backend import Backend
@@ -42,7 +42,20 @@ def _query_options(
     return QueryOptions(preset=preset, options=options, name=name)
 
 
+def _idempotency_key(
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="Your own name for this request, 1 to 255 visible ASCII characters, such as a UUID: sent again "
+            "under it, the request has its effect once.",
+        ),
+    ] = None,
+) -> str | None:
+    return idempotency_key
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 BackendDep = Annotated[Backend, Depends(_backend)]
 JobIdDep = Annotated[str, Depends(_job_id)]
+IdempotencyKeyDep = Annotated[str | None, Depends(_idempotency_key)]
 QueryOptionsDep = Annotated[QueryOptions, Depends(_query_options)]

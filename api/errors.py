@@ -31,6 +31,7 @@ _STATUS: Mapping[type[EnhancerError], int] = {
     errors.UnsupportedMedia: 415,
     errors.InputTooLarge: 413,
     errors.InvalidOptions: 422,
+    errors.IdempotencyMismatch: 422,
     errors.ForbiddenUrl: 422,
     errors.FetchFailed: 422,
     errors.Unauthenticated: 401,
@@ -146,7 +147,7 @@ async def _answer_enhancer_error(request: Request, error: Exception) -> Response
 
 
 def _headers_of(error: EnhancerError) -> Mapping[str, str]:
-    if isinstance(error, TransientError):
+    if isinstance(error, TransientError | errors.IdempotencyInFlight):
         return {"Retry-After": str(RETRY_AFTER_S)}
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, errors.Unauthenticated) else {}
 

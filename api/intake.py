@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from email.message import Message
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fastapi import HTTPException, Request
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
@@ -17,12 +16,10 @@ from python_multipart.multipart import parse_options_header
 
 from api.job_options import FIELD_NAMES, parse_job_request
 from api.multipart import MAX_FIELD_BYTES, OpenUpload, UploadForm, decode_text
-from core.access.keys import Caller
 from core.backend import Backend
 from core.errors import InputTooLarge, InvalidInput, InvalidOptions, UnsupportedMedia
 from core.ids import new_id
-from core.jobs import Job
-from core.services import InputUpload, check_request, submit_job
+from core.services import InputUpload, JobRequest, check_request
 from core.settings import Settings
 
 BLOCK_BYTES = 256 * 1024
@@ -33,6 +30,8 @@ FORM_OVERHEAD_BYTES = 4 * MAX_FIELD_BYTES
 
 STALL_TIMEOUT_S = 60.0
 """A client that sends nothing for so long is gone, though its connection may not know."""
+
+T = TypeVar("T")
 
 _MAX_LENGTH_DIGITS = 18  # of a Content-Length that can be meant
 
@@ -56,13 +55,28 @@ class QueryOptions:
         return {name: value for name, value in given.items() if value is not None}
 
 
-async def receive_job(
-    request: Request, query: QueryOptions, *, caller: Caller, backend: Backend, settings: Settings
-) -> Job:
-    """Stream the request's body into the store and submit the job, the caller's.
+@dataclass(frozen=True, kw_only=True)
+class Incoming:
+    """A recording that has arrived whole, and what the client wants of it."""
+
+    job_id: str  # of the job that it may become
+    upload: InputUpload  # not finished: its bytes are removed unless it is
+    request: JobRequest
+
+
+async def receive(
+    request: Request,
+    query: QueryOptions,
+    *,
+    backend: Backend,
+    settings: Settings,
+    take: Callable[[Incoming], T],
+    on_block: Callable[[], None] | None = None,
+) -> T:
+    """Stream the request's body into the store, and return what `take` makes of it, which may block.
 
     The body is multipart/form-data or the recording's own bytes. Memory does not grow with it. Whatever goes wrong, the
-    client's going away included, leaves nothing behind.
+    client's going away included, leaves nothing behind. `on_block`, which may block, is called as blocks arrive.
     """
     job_id = new_id()
     uploads = ExitStack()
@@ -77,27 +91,22 @@ async def receive_job(
         )
         return uploads.enter_context(upload)
 
-    def submit() -> Job:
+    def feed(block: bytes) -> None:
+        body.feed(block)
+        if on_block is not None:
+            on_block()
+
+    def finish() -> T:
         upload = body.close()
         job_request = parse_job_request(query.fields | body.fields)
-        return submit_job(
-            upload.finish(),
-            job_request,
-            job_id=job_id,
-            owner=caller.owner,
-            store=backend.store,
-            jobs=backend.jobs,
-            queue=backend.queue,
-            settings=settings,
-            now=datetime.now(UTC),
-        )
+        return take(Incoming(job_id=job_id, upload=upload, request=job_request))
 
     body = await run_in_threadpool(_open_body, request, query, open_upload, settings=settings)
     _check_declared_size(request, max_file_bytes=settings.max_upload_bytes)
     async with contextmanager_in_threadpool(uploads):
         async for block in _blocks(request, max_file_bytes=settings.max_upload_bytes):
-            await run_in_threadpool(body.feed, block)
-        return await run_in_threadpool(submit)
+            await run_in_threadpool(feed, block)
+        return await run_in_threadpool(finish)
 
 
 class _Body(Protocol):

@@ -39,6 +39,11 @@ class JobOptions(BaseModel):
     )
     lane: Lane = Field(default=Lane.INTERACTIVE, description="`interactive` while a person waits, `bulk` for archives.")
     metadata: dict[str, Any] = Field(default={}, description="Your own; returned with the job, untouched.")
+    dedupe: bool = Field(
+        default=False,
+        description="If an earlier job of yours made the same of the very same bytes, and its files are kept, answer "
+        "with that job (status 200) instead of a new one.",
+    )
 
 
 def parse_job_request(fields: Mapping[str, str]) -> JobRequest:
@@ -53,6 +58,7 @@ def parse_job_request(fields: Mapping[str, str]) -> JobRequest:
         outputs=options.outputs,
         lane=options.lane,
         metadata=options.metadata,
+        dedupe=options.dedupe,
     )
 
 

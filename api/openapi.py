@@ -61,6 +61,12 @@ UPLOAD_BODY: dict[str, Any] = {
 
 LOCATION_HEADER = {"Location": {"description": "The job", "schema": {"type": "string", "format": "uri-reference"}}}
 RETRY_AFTER_HEADER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+REPLAY_HEADER = {
+    "Idempotency-Replayed": {
+        "description": "`true`: the reply to an earlier request with this Idempotency-Key",
+        "schema": {"type": "string"},
+    }
+}
 ETAG_HEADER = {"ETag": {"description": "Give it as If-None-Match", "schema": {"type": "string"}}}
 
 NOT_MODIFIED: Responses = {304: {"description": "Nothing new since the ETag in If-None-Match"}}

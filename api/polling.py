@@ -12,9 +12,24 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from api.schemas import JobView
+from core.access.keys import Caller
+from core.backend import Backend
+from core.jobs import Job, JobStatus
+from core.services import find_job
 
 POLL_INTERVAL_S = 0.5
 MAX_WAIT_S = 60.0
+
+
+def view_job(job: Job, backend: Backend) -> JobView:
+    """The job as clients see it; blocks while its place in the queue is counted."""
+    position = backend.jobs.queue_position(job) if job.status is JobStatus.QUEUED else 0
+    return JobView.of(job, queue_position=position)
+
+
+def read_job(job_id: str, backend: Backend, caller: Caller) -> Callable[[], JobView]:
+    """A function that reads the job afresh; it blocks."""
+    return lambda: view_job(find_job(job_id, jobs=backend.jobs, caller=caller), backend)
 
 
 @dataclass(frozen=True, kw_only=True)

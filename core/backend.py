@@ -10,6 +10,8 @@ from core.access.keys import KeyRepository
 from core.access.keys_sql import SqlKeyRepository
 from core.celery_config import make_celery, prepare_broker
 from core.database import create_engine_for, migrate
+from core.idempotency import IdempotencyRepository
+from core.idempotency_sql import SqlIdempotencyRepository
 from core.queue import JobQueue
 from core.queue_celery import CeleryJobQueue
 from core.repository_sql import SqlJobRepository
@@ -27,6 +29,7 @@ class Backend:
     jobs: SqlJobRepository
     queue: JobQueue
     keys: KeyRepository
+    idempotency: IdempotencyRepository
 
 
 def open_backend(settings: Settings) -> Backend:
@@ -43,6 +46,7 @@ def open_backend(settings: Settings) -> Backend:
         ),
         queue=CeleryJobQueue(make_celery(settings)),
         keys=SqlKeyRepository(engine),
+        idempotency=SqlIdempotencyRepository(engine),
     )
 
 

@@ -7,6 +7,7 @@
         InputTooLarge     over a byte or duration limit
         InvalidOptions    an option is unknown or out of range
           UnknownPreset
+        IdempotencyMismatch   the Idempotency-Key was used for another request
         ForbiddenUrl      a URL that Limpid must not or cannot request
         FetchFailed       the input's URL answers with something else than the file
       Unauthenticated     no API key, or none that is valid
@@ -15,6 +16,7 @@
         Gone              there was one, and it was deleted
           Expired         its files were kept as long as promised, and no longer
       Conflict            the job's state does not allow it
+        IdempotencyInFlight   the first request under this Idempotency-Key is still running
       ModelUnavailable    weights are not installed or do not verify
       InsecureExposure    the server would be open to strangers; the operator must choose
       InsufficientDisk    the scratch space that a job needs is not there
@@ -86,6 +88,13 @@ class UnknownPreset(InvalidOptions):
     title = "There is no such preset"
 
 
+class IdempotencyMismatch(InvalidInput):
+    """The Idempotency-Key was used for another request."""
+
+    code = "idempotency_mismatch"
+    title = "This Idempotency-Key was used for another request"
+
+
 class ForbiddenUrl(InvalidInput):
     """The URL leads into a private network, or is none that Limpid requests."""
 
@@ -140,6 +149,13 @@ class Conflict(EnhancerError):
 
     code = "conflict"
     title = "The job's state does not allow this"
+
+
+class IdempotencyInFlight(Conflict):
+    """The first request under this Idempotency-Key has not been answered yet."""
+
+    code = "idempotency_in_flight"
+    title = "The first request with this Idempotency-Key is still running"
 
 
 class ModelUnavailable(EnhancerError):

@@ -113,6 +113,33 @@ def tombstone_columns(now: datetime) -> dict[str, Any]:
     }
 
 
+def requeued_columns(send_due_at: datetime) -> dict[str, Any]:
+    return {
+        "status": JobStatus.QUEUED.value,
+        "stage": None,
+        "worker": None,
+        "lease_token": None,
+        "lease_expires_at": None,
+        "sends": 0,
+        "sent_at": None,
+        "send_due_at": send_due_at,
+    }
+
+
+def error_columns(error: Problem) -> dict[str, Any]:
+    return {"error_code": error.code, "error_title": error.title, "error_detail": error.detail}
+
+
+def progress_columns(progress: Progress) -> dict[str, Any]:
+    return {
+        "progress_fraction": progress.fraction,
+        "progress_processed_s": progress.processed_s,
+        "progress_duration_s": progress.duration_s,
+        "progress_eta_s": progress.eta_s,
+        "progress_rtf": progress.rtf,
+    }
+
+
 def _error_of(row: JobRow) -> Problem | None:
     if row.error_code is None:
         return None

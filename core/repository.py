@@ -50,6 +50,10 @@ class JobRepository(Protocol):
         """The page of jobs after `cursor` (a JobPage's), newest first, without tombstones; `owner` None: everyone's."""
         ...
 
+    def list_results_of(self, sha256: str, *, size_bytes: int, owner: str | None, now: datetime) -> Sequence[Job]:
+        """The owner's jobs that succeeded on these very bytes and still have their files, newest first."""
+        ...
+
     def queue_position(self, job: Job) -> int:
         """Jobs ahead of a queued one in its queue; 0 when it is next or no longer queued."""
         ...

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from core.database import read_session, write_session
 from core.errors import Conflict, InvalidInput, JobCancelled, LeaseLost, NotFound
 from core.ids import is_id
-from core.job_rows import job_of, row_of, tombstone_columns
+from core.job_rows import error_columns, job_of, progress_columns, requeued_columns, row_of, tombstone_columns
 from core.jobs import Job, JobStatus, OutputFile, Problem, Progress, Stage
 from core.repository import JobPage, SweepResult
 from core.run_policy import WORKER_LOST, resend_delay_s
@@ -27,6 +27,7 @@ from core.tables import JobRow, OutputRow, UtcDateTime
 DEFAULT_MAX_ATTEMPTS = 3
 DEFAULT_RESEND_AFTER_S = 30.0
 DEFAULT_RETENTION_S = 7 * 86400.0
+MAX_RESULTS = 20  # of one recording, that a duplicate is looked for among
 
 _NO_SYNC = {"synchronize_session": False}  # sessions here live for one change: nothing to keep in step
 _HELD = (JobStatus.RUNNING.value, JobStatus.CANCELLING.value)
@@ -87,6 +88,19 @@ class SqlJobRepository:
             jobs = [job_of(row) for row in session.scalars(query)]
         page = jobs[:limit]
         return JobPage(jobs=page, next_cursor=page[-1].id if len(jobs) > limit else None)
+
+    def list_results_of(self, sha256: str, *, size_bytes: int, owner: str | None, now: datetime) -> Sequence[Job]:
+        """The owner's jobs that succeeded on these very bytes and still have their files, newest first."""
+        query = select(JobRow).where(
+            JobRow.input_sha256 == sha256,
+            JobRow.input_bytes == size_bytes,
+            JobRow.owner == owner if owner is not None else JobRow.owner.is_(None),
+            JobRow.status == JobStatus.SUCCEEDED.value,
+            JobRow.purged_at.is_(None),
+            JobRow.expires_at > now,
+        )
+        with read_session(self._engine) as session:
+            return [job_of(row) for row in session.scalars(query.order_by(JobRow.id.desc()).limit(MAX_RESULTS))]
 
     def queue_position(self, job: Job) -> int:
         """Queued jobs of the same device and lane that were submitted before this one."""
@@ -182,7 +196,7 @@ class SqlJobRepository:
     def report_progress(self, job_id: str, *, lease_token: str, stage: Stage, progress: Progress) -> JobStatus:
         """Store how far the run is, unless that is less than what is stored; the job's status."""
         is_further = JobRow.progress_fraction <= progress.fraction
-        columns = {"stage": stage.value, **_progress_columns(progress)}
+        columns = {"stage": stage.value, **progress_columns(progress)}
         with write_session(self._engine) as session:
             status = _update(session, job_id, _holds(lease_token), is_further, **columns)
             return status or _held_status(session, job_id, lease_token) or _refuse(session, job_id, lease_token)
@@ -211,7 +225,7 @@ class SqlJobRepository:
                 report=dict(report),
                 warnings=[*warnings],
                 expires_at=expires_at,
-                **_progress_columns(progress),
+                **progress_columns(progress),
             )
             if ended:
                 session.add_all(
@@ -231,7 +245,7 @@ class SqlJobRepository:
     def fail(self, job_id: str, *, lease_token: str, error: Problem, now: datetime) -> None:
         """running -> failed."""
         with write_session(self._engine) as session:
-            self._end(session, job_id, lease_token, JobStatus.FAILED, now, **_error_columns(error))
+            self._end(session, job_id, lease_token, JobStatus.FAILED, now, **error_columns(error))
 
     def confirm_cancelled(self, job_id: str, *, lease_token: str, now: datetime) -> None:
         """cancelling -> cancelled; Conflict when nobody asked for it."""
@@ -248,7 +262,7 @@ class SqlJobRepository:
                 job_id,
                 _holds(lease_token, JobStatus.RUNNING),
                 uncounted_attempts=JobRow.uncounted_attempts + (0 if counts_as_attempt else 1),
-                **_requeued_columns(now + timedelta(seconds=retry_after_s)),
+                **requeued_columns(now + timedelta(seconds=retry_after_s)),
             )
             if not released:
                 _refuse(session, job_id, lease_token)
@@ -265,10 +279,10 @@ class SqlJobRepository:
         give_up = (
             update(JobRow)
             .where(has_expired, self._is_out_of_attempts())
-            .values(**self._ended_columns(JobStatus.FAILED, now), **_error_columns(WORKER_LOST))
+            .values(**self._ended_columns(JobStatus.FAILED, now), **error_columns(WORKER_LOST))
             .returning(JobRow.id)
         )
-        requeue = update(JobRow).where(has_expired).values(**_requeued_columns(now))
+        requeue = update(JobRow).where(has_expired).values(**requeued_columns(now))
         due = select(JobRow).where(_is_queued(), JobRow.send_due_at <= now).order_by(JobRow.send_due_at).limit(limit)
         with write_session(self._engine) as session:
             ended_ids = [
@@ -347,30 +361,3 @@ def _load(session: Session, job_id: str, *, for_update: bool = False) -> Job:
     if row is None:
         raise NotFound("There is no such job.")
     return job_of(row)
-
-
-def _requeued_columns(send_due_at: datetime) -> dict[str, Any]:
-    return {
-        "status": JobStatus.QUEUED.value,
-        "stage": None,
-        "worker": None,
-        "lease_token": None,
-        "lease_expires_at": None,
-        "sends": 0,
-        "sent_at": None,
-        "send_due_at": send_due_at,
-    }
-
-
-def _error_columns(error: Problem) -> dict[str, Any]:
-    return {"error_code": error.code, "error_title": error.title, "error_detail": error.detail}
-
-
-def _progress_columns(progress: Progress) -> dict[str, Any]:
-    return {
-        "progress_fraction": progress.fraction,
-        "progress_processed_s": progress.processed_s,
-        "progress_duration_s": progress.duration_s,
-        "progress_eta_s": progress.eta_s,
-        "progress_rtf": progress.rtf,
-    }

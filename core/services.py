@@ -37,6 +37,7 @@ class JobRequest:
     outputs: Sequence[Mapping[str, Any]] | None = None  # None: as the preset says
     lane: Lane = Lane.INTERACTIVE
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the client's own, returned untouched
+    dedupe: bool = False  # an earlier job's result will do, if it would be the same
 
 
 class InputUpload:
@@ -44,37 +45,42 @@ class InputUpload:
 
     Use as a context manager, `write` in order, then `finish`. Leaving without `finish` removes every trace. `name` is
     the user's name for the file, of any content; it never becomes part of a key. One more byte than `max_bytes` raises
-    InputTooLarge at once, so that the rest need not be read.
+    InputTooLarge at once, so that the rest need not be read. `name` is then safe to show, `bytes` and `sha256` are
+    of what was written so far.
     """
 
     def __init__(self, store: ObjectStore, *, job_id: str, name: str, media_type: str, max_bytes: int) -> None:
         self.job_id = job_id
         self._key = f"{job_prefix(job_id)}input"
-        self._name = safe_file_name(name)
+        self.name = safe_file_name(name)
+        self.bytes = 0
         self._media_type = media_type
         self._max_bytes = max_bytes
-        self._bytes = 0
         self._sha256 = hashlib.sha256()
         self._writer = store.open_writer(self._key, media_type=media_type)
 
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
     def write(self, data: bytes) -> None:
         """Pass the next bytes on; InputTooLarge past the limit, StorageError when the store does not take them."""
-        self._bytes += len(data)
-        if self._bytes > self._max_bytes:
+        self.bytes += len(data)
+        if self.bytes > self._max_bytes:
             raise InputTooLarge(f"The file is larger than the limit of {self._max_bytes} bytes.")
         self._sha256.update(data)
         self._writer.write(data)
 
     def finish(self) -> InputFile:
         """Make the object visible, whole; UnsupportedMedia when nothing was written."""
-        if not self._bytes:
-            raise UnsupportedMedia(f"The file {self._name!r} is empty (0 bytes).")
+        if not self.bytes:
+            raise UnsupportedMedia(f"The file {self.name!r} is empty (0 bytes).")
         self._writer.commit()
         return InputFile(
-            name=self._name,
+            name=self.name,
             key=self._key,
-            bytes=self._bytes,
-            sha256=self._sha256.hexdigest(),
+            bytes=self.bytes,
+            sha256=self.sha256,
             media_type=self._media_type,
         )
 

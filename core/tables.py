@@ -134,6 +134,7 @@ class JobRow(Base):
         CheckConstraint(_one_of("stage", Stage), name="stage"),
         Index("ix_jobs_status_id", "status", "id"),
         Index("ix_jobs_owner_id", "owner", "id"),
+        Index("ix_jobs_input_sha256", "input_sha256"),
         Index(
             "ix_jobs_queue",
             "device",
@@ -192,3 +193,21 @@ class ApiKeyRow(Base):
     revoked_at: Mapped[datetime | None]
 
     __table_args__ = (Index("ix_api_keys_token_sha256", "token_sha256", unique=True),)
+
+
+class IdempotencyRow(Base):
+    """One Idempotency-Key of one API key (core.idempotency)."""
+
+    __tablename__ = "idempotency_keys"
+
+    owner: Mapped[str] = mapped_column(String(36), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    token: Mapped[str] = mapped_column(String(32))
+    locked_until: Mapped[datetime | None]
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    job_id: Mapped[str | None] = mapped_column(String(36))
+    status: Mapped[int | None]
+    body: Mapped[str | None] = mapped_column(Text)
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_idempotency_keys_expires_at", "expires_at"),)

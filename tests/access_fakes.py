@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
+from uuid import uuid4
 
 from core.access.keys import ApiKey
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, IdempotencyInFlight, NotFound
+from core.idempotency import LOCK_S, TTL_S, IdempotencyRecord
 
 
 class FakeKeyRepository:
@@ -35,3 +38,61 @@ class FakeKeyRepository:
         key = self._keys[found[0]]
         self._keys[found[0]] = replace(key, revoked_at=key.revoked_at or now)
         return self._keys[found[0]]
+
+
+@dataclass(kw_only=True)
+class _Kept:
+    record: IdempotencyRecord
+    locked_until: datetime | None
+    expires_at: datetime
+
+
+class FakeIdempotencyRepository:
+    """Idempotency keys in a dictionary, safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._lock = Lock()
+
+    def begin(self, owner: str, key: str, *, now: datetime) -> IdempotencyRecord:
+        with self._lock:
+            kept = self._kept.get((owner, key))
+            if kept is not None and kept.locked_until is not None and kept.locked_until > now:
+                raise IdempotencyInFlight("Wait for its answer, then send the request again.")
+            if kept is None or kept.expires_at <= now:
+                record = IdempotencyRecord(owner=owner, key=key, token="")
+                kept = _Kept(record=record, locked_until=None, expires_at=now + timedelta(seconds=TTL_S))
+                self._kept[owner, key] = kept
+            if not kept.record.is_complete:
+                kept.record = replace(kept.record, token=uuid4().hex)
+                kept.locked_until = now + timedelta(seconds=LOCK_S)
+            return kept.record
+
+    def extend(self, record: IdempotencyRecord, *, now: datetime) -> None:
+        self._held(record).locked_until = now + timedelta(seconds=LOCK_S)
+
+    def fix(self, record: IdempotencyRecord, *, now: datetime) -> None:
+        kept = self._held(record)
+        kept.record, kept.locked_until = record, now + timedelta(seconds=LOCK_S)
+
+    def complete(self, record: IdempotencyRecord) -> None:
+        kept = self._held(record)
+        kept.record, kept.locked_until = record, None
+
+    def unlock(self, record: IdempotencyRecord) -> None:
+        kept = self._kept.get((record.owner, record.key))
+        if kept is not None and kept.record.token == record.token:
+            kept.locked_until = None
+
+    def purge(self, *, now: datetime) -> int:
+        with self._lock:
+            due = [key for key, kept in self._kept.items() if kept.expires_at <= now]
+            for key in due:
+                del self._kept[key]
+            return len(due)
+
+    def _held(self, record: IdempotencyRecord) -> _Kept:
+        kept = self._kept.get((record.owner, record.key))
+        if kept is None or kept.record.token != record.token or kept.record.is_complete:
+            raise IdempotencyInFlight("Wait for its answer, then send the request again.")
+        return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +16,11 @@ pytest.register_assert_rewrite("tests.contracts")
 
 from core.database import migrate  # noqa: E402
 from tests.servers import S3Account, postgres_server, redis_server, s3_server  # noqa: E402
+
+
+def pytest_configure() -> None:
+    """Let a test run that is told to stop take its servers and workers with it."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +55,7 @@ def _shared_postgres_database(postgres_url: str) -> Iterator[str]:
 @pytest.fixture
 def postgres_database(_shared_postgres_database: str) -> str:
     """The URL of a migrated database without rows."""
-    _execute(_shared_postgres_database, "TRUNCATE jobs, outputs, api_keys")
+    _execute(_shared_postgres_database, "TRUNCATE jobs, outputs, api_keys, idempotency_keys")
     return _shared_postgres_database
 
 

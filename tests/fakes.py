@@ -164,6 +164,20 @@ class FakeJobRepository:
         page = jobs[:limit]
         return JobPage(jobs=page, next_cursor=page[-1].id if len(jobs) > limit else None)
 
+    def list_results_of(self, sha256: str, *, size_bytes: int, owner: str | None, now: datetime) -> Sequence[Job]:
+        with self._lock:
+            self.check()
+            jobs = [self._rows[job_id].job for job_id in sorted(self._rows, reverse=True)]
+        return [
+            job
+            for job in jobs
+            if (job.input.sha256, job.input.bytes, job.owner) == (sha256, size_bytes, owner)
+            and job.status is JobStatus.SUCCEEDED
+            and job.purged_at is None
+            and job.expires_at is not None
+            and job.expires_at > now
+        ]
+
     def queue_position(self, job: Job) -> int:
         with self._lock:
             if self._row(job.id).job.status is not JobStatus.QUEUED:

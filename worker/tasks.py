@@ -109,6 +109,7 @@ def register_tasks(app: Celery, context: ProcessContext) -> None:
         backend = context.backend
         sweep(backend.jobs, backend.queue, backend.store, now=utc_now())
         expire_jobs(backend.jobs, backend.store, now=utc_now())
+        backend.idempotency.purge(now=utc_now())
 
     app.task(name=RUN_JOB_TASK)(run_job)
     app.task(name=SWEEP_TASK)(sweep_jobs)

@@ -12,11 +12,11 @@ from api.auth import SubmitterDep
 from api.deps import BackendDep, QueryOptionsDep, SettingsDep
 from api.downloads import send_output
 from api.errors import problem_response, status_of_code
-from api.intake import receive_job
 from api.openapi import LOCATION_HEADER, RETRY_AFTER_HEADER, UPLOAD_BODY, UPLOAD_PROBLEMS, problem
-from api.polling import wait_for_job
-from api.routes.jobs import POLL_AFTER_S, read_job
+from api.polling import read_job, wait_for_job
+from api.routes.jobs import POLL_AFTER_S
 from api.schemas import job_href
+from api.submission import submit_at_once
 from core.backend import Backend
 from core.errors import Conflict
 from core.jobs import Job, JobStatus
@@ -61,7 +61,7 @@ async def enhance(
     ] = DEFAULT_TIMEOUT_S,
 ) -> Response:
     """The same body as `POST /api/v1/jobs`. Answers with the first output. Going away cancels the job."""
-    job = await receive_job(request, query, caller=caller, backend=backend, settings=settings)
+    job = await submit_at_once(request, query, caller=caller, backend=backend, settings=settings)
     document = await wait_for_job(
         request,
         read_job(job.id, backend, caller),

@@ -11,25 +11,26 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from api.auth import ReaderDep, SubmitterDep
-from api.deps import BackendDep, JobIdDep, QueryOptionsDep, SettingsDep
+from api.deps import BackendDep, IdempotencyKeyDep, JobIdDep, QueryOptionsDep, SettingsDep
 from api.downloads import is_not_modified, send_output
-from api.intake import receive_job
 from api.openapi import (
     ETAG_HEADER,
     LOCATION_HEADER,
     NOT_MODIFIED,
+    REPLAY_HEADER,
     RETRY_AFTER_HEADER,
     UPLOAD_BODY,
     UPLOAD_PROBLEMS,
     problem,
     problems,
 )
-from api.polling import MAX_WAIT_S, JobDocument, wait_for_job
+from api.polling import MAX_WAIT_S, JobDocument, read_job, view_job, wait_for_job
 from api.schemas import JobListView, JobView, job_href
+from api.submission import submit
 from core.access.keys import Caller
 from core.backend import Backend
 from core.errors import Conflict, Expired, Gone, InvalidOptions, NotFound, StorageError
-from core.jobs import Job, JobStatus, OutputFile
+from core.jobs import JobStatus, OutputFile
 from core.retention import check_not_expired, delete_job
 from core.services import cancel_job, find_job
 
@@ -47,20 +48,38 @@ _CURSOR = r"^[\w.:=-]{1,200}$"
     response_model=JobView,
     summary="Submit a recording",
     responses={
-        202: {"description": "The job, queued", "headers": {**LOCATION_HEADER, **RETRY_AFTER_HEADER}},
+        200: {
+            "description": "With `dedupe`: the earlier job that made the same",
+            "model": JobView,
+            "headers": LOCATION_HEADER,
+        },
+        202: {"description": "The job, queued", "headers": {**LOCATION_HEADER, **RETRY_AFTER_HEADER, **REPLAY_HEADER}},
         **UPLOAD_PROBLEMS,
     },
     openapi_extra=UPLOAD_BODY,
 )
 async def create_job(
-    request: Request, query: QueryOptionsDep, caller: SubmitterDep, backend: BackendDep, settings: SettingsDep
+    request: Request,
+    query: QueryOptionsDep,
+    caller: SubmitterDep,
+    backend: BackendDep,
+    settings: SettingsDep,
+    idempotency_key: IdempotencyKeyDep,
 ) -> Response:
     """Send a form with the field `file`, or the bytes themselves as the body. The file is streamed, and its header is
-    read before the job is queued, so that what is not audio is refused at once."""
-    job = await receive_job(request, query, caller=caller, backend=backend, settings=settings)
-    document = JobDocument.of(await run_in_threadpool(_view, job, backend))
-    headers = {"Location": job_href(job.id), "Retry-After": str(POLL_AFTER_S)}
-    return Response(document.body, status_code=202, media_type="application/json", headers=headers)
+    read before the job is queued, so that what is not audio is refused at once.
+
+    With an Idempotency-Key, the same request sent again within 24 hours gets the first one's reply again, and no second
+    job."""
+    made = await submit(
+        request, query, idempotency_key=idempotency_key, caller=caller, backend=backend, settings=settings
+    )
+    headers = {"Location": job_href(made.job_id)}
+    if made.status == 202:
+        headers["Retry-After"] = str(POLL_AFTER_S)
+    if made.is_replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(made.body, status_code=made.status, media_type="application/json", headers=headers)
 
 
 @router.get(
@@ -119,7 +138,7 @@ def list_jobs(
 )
 def cancel(caller: SubmitterDep, job_id: JobIdDep, backend: BackendDep) -> JobView:
     """A queued job is cancelled at once. A running one is `cancelling` until its worker has stopped."""
-    return _view(cancel_job(job_id, jobs=backend.jobs, caller=caller, now=datetime.now(UTC)), backend)
+    return view_job(cancel_job(job_id, jobs=backend.jobs, caller=caller, now=datetime.now(UTC)), backend)
 
 
 @router.delete(
@@ -156,16 +175,6 @@ async def get_output(request: Request, caller: ReaderDep, job_id: JobIdDep, name
     if request.method == "GET" and (url := await run_in_threadpool(_presign, output, backend)):
         return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
     return await send_output(request, output, store=backend.store)
-
-
-def read_job(job_id: str, backend: Backend, caller: Caller) -> Callable[[], JobView]:
-    """A function that reads the job afresh; it blocks."""
-    return lambda: _view(find_job(job_id, jobs=backend.jobs, caller=caller), backend)
-
-
-def _view(job: Job, backend: Backend) -> JobView:
-    position = backend.jobs.queue_position(job) if job.status is JobStatus.QUEUED else 0
-    return JobView.of(job, queue_position=position)
 
 
 def _is_news(request: Request) -> Callable[[JobDocument], bool]:

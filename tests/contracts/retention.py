@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,20 @@ class RetentionContract:
         repository.delete(deleted.id, now=after(10))
 
         assert [job.id for job in repository.list().jobs] == [kept.id]
+
+    def test_results_of_a_recording_are_the_owners_that_are_kept(self, repository: Repository) -> None:
+        recording = make_job().input
+        older, newer = add_ended(repository, expires_at=LATER), add_ended(repository, expires_at=LATER)
+        repository.add(make_job())
+        repository.mark_purged(add_ended(repository, expires_at=LATER).id, now=after(1))
+        add_ended(repository, expires_at=after(2))
+
+        def find(**changes: Any) -> list[str]:  # noqa: ANN401
+            wanted = {"size_bytes": recording.bytes, "owner": None, "now": after(2), **changes}
+            return [job.id for job in repository.list_results_of(wanted.pop("sha256", recording.sha256), **wanted)]
+
+        assert find() == [newer.id, older.id]
+        assert find(owner=new_id()) == find(size_bytes=1) == find(sha256="f" * 64) == find(now=LATER) == []
 
     def test_deleting_twice_changes_nothing(self, repository: Repository) -> None:
         job = add_ended(repository, expires_at=LATER)

@@ -1,4 +1,4 @@
-"""The contracts of core.access on a real Postgres."""
+"""The contracts of API keys and idempotency keys on a real Postgres."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from sqlalchemy import Engine
 
 from core.access.keys_sql import SqlKeyRepository
 from core.database import engine_of
+from core.idempotency_sql import SqlIdempotencyRepository
+from tests.contracts.idempotency import IdempotencyContract
 from tests.contracts.keys import KeyContract
 
 
@@ -25,3 +27,11 @@ class TestPostgresKeyRepository(KeyContract):
     @pytest.fixture
     def keys(self, engine: Engine) -> SqlKeyRepository:
         return SqlKeyRepository(engine)
+
+
+class TestPostgresIdempotencyRepository(IdempotencyContract):
+    """The contract on Postgres."""
+
+    @pytest.fixture
+    def keys(self, engine: Engine) -> SqlIdempotencyRepository:
+        return SqlIdempotencyRepository(engine)

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from api.main import create_app
 from core.backend import Backend
 from core.settings import Settings
-from tests.access_fakes import FakeKeyRepository
+from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
 
 
@@ -36,8 +36,19 @@ def keys() -> FakeKeyRepository:
 
 
 @pytest.fixture
-def backend(store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, keys: FakeKeyRepository) -> Backend:
-    return Backend(store=store, jobs=jobs, queue=queue, keys=keys)
+def idempotency() -> FakeIdempotencyRepository:
+    return FakeIdempotencyRepository()
+
+
+@pytest.fixture
+def backend(
+    store: FakeObjectStore,
+    jobs: FakeJobRepository,
+    queue: FakeJobQueue,
+    keys: FakeKeyRepository,
+    idempotency: FakeIdempotencyRepository,
+) -> Backend:
+    return Backend(store=store, jobs=jobs, queue=queue, keys=keys, idempotency=idempotency)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from cli.main import app
 from core.backend import Backend
 from core.jobs import Device, Lane
 from core.settings import Settings
-from tests.access_fakes import FakeKeyRepository
+from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
 from tests.unit.api.jobs_on_record import fail, finish, start
 
@@ -70,7 +70,14 @@ def transport(
 ) -> httpx.MockTransport:
     """Carries httpx requests into the application."""
     settings = Settings(data_dir=tmp_path / "server")
-    server = TestClient(create_app(settings, Backend(store=store, jobs=jobs, queue=queue, keys=FakeKeyRepository())))
+    server = TestClient(
+        create_app(
+            settings,
+            Backend(
+                store=store, jobs=jobs, queue=queue, keys=FakeKeyRepository(), idempotency=FakeIdempotencyRepository()
+            ),
+        )
+    )
 
     def handle(request: httpx.Request) -> httpx.Response:
         answer = server.request(
