@@ -44,7 +44,11 @@ def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> N
     is_forking = not any(name.startswith(f"{Device.GPU}.") for name in queues)
     if not is_forking:
         concurrency = 1
-    app.conf.broker_transport_options["has_room"] = lambda: len(state.reserved_requests) < concurrency
+
+    def has_room() -> bool:
+        return len(state.reserved_requests) < concurrency and not shutdown.is_set()
+
+    app.conf.broker_transport_options["has_room"] = has_room
 
     def ask_runs_to_stop(**_: Any) -> None:  # noqa: ANN401 - whatever Celery's signal brings
         shutdown.set()

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from core.errors import InsufficientDisk, InvalidOptions
 from core.jobs import Device, Job, OutputFile
 from core.object_keys import output_key
-from core.options import EnhanceOptions
 from core.storage import ObjectStore
 from worker.lease import Lease
 from worker.model_cache import ModelCache, ModelKey
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from core.enhancement.pipeline import PipelineResult
     from core.enhancement.progress import ProgressSink
     from core.enhancement.protocol import Enhancer
+    from core.options import EnhanceOptions
 
 TORCH_DEVICES = {Device.CPU: "cpu", Device.GPU: "cuda"}
 
@@ -56,6 +56,7 @@ class Processor:
         Raises what the pipeline and the engine raise, StorageError when the object store stays away, and what
         `lease.check` raises as soon as the run must stop.
         """
+        lease.check()
         options = _options_of(job)
         with open_workspace(self.scratch_dir, f"{job.id}-{lease.token}") as workspace:
             source = workspace / "input"
@@ -102,6 +103,9 @@ class Processor:
 
 
 def _options_of(job: Job) -> EnhanceOptions:
+    # Imported here, in the child: the chain's steps bring SciPy with them.
+    from core.options import EnhanceOptions
+
     try:
         return EnhanceOptions.model_validate(dict(job.options))
     except ValidationError as error:
