@@ -48,7 +48,11 @@ JOB_EXAMPLE: dict[str, Any] = {
     "started_at": "2026-11-20T10:00:01Z",
     "finished_at": None,
     "expires_at": None,
-    "links": {"self": f"{API_PREFIX}/jobs/{_EXAMPLE_ID}", "cancel": f"{API_PREFIX}/jobs/{_EXAMPLE_ID}/cancel"},
+    "links": {
+        "self": f"{API_PREFIX}/jobs/{_EXAMPLE_ID}",
+        "cancel": f"{API_PREFIX}/jobs/{_EXAMPLE_ID}/cancel",
+        "events": f"{API_PREFIX}/jobs/{_EXAMPLE_ID}/events",
+    },
 }
 
 
@@ -134,11 +138,11 @@ class JobProblemView(BaseModel):
 
 
 class JobLinks(BaseModel):
-    """Where to go from here; null where the job's state does not allow it, or the server does not offer it."""
+    """Where to go from here; null where the job's state does not allow it."""
 
     self_: str = Field(alias="self")
     cancel: str | None = None
-    events: str | None = None
+    events: str
 
 
 class JobView(BaseModel):
@@ -192,7 +196,9 @@ class JobView(BaseModel):
             finished_at=job.finished_at,
             expires_at=job.expires_at,
             links=JobLinks(
-                self=job_href(job.id), cancel=None if job.status.is_terminal else f"{job_href(job.id)}/cancel"
+                self=job_href(job.id),
+                cancel=None if job.status.is_terminal else f"{job_href(job.id)}/cancel",
+                events=f"{job_href(job.id)}/events",
             ),
         )
 

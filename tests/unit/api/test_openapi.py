@@ -41,6 +41,7 @@ def test_surface_is_complete(document: dict[str, Any]) -> None:
         "GET /api/v1/jobs/{job_id}",
         "DELETE /api/v1/jobs/{job_id}",
         "POST /api/v1/jobs/{job_id}/cancel",
+        "GET /api/v1/jobs/{job_id}/events",
         "GET /api/v1/jobs/{job_id}/outputs/{name}",
         "GET /api/v1/presets",
         "GET /api/v1/models",
