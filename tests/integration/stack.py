@@ -65,9 +65,13 @@ class Stack:
         """`limpid worker` with one job at a time."""
         return self._start(["worker", "--queues", queues, "--concurrency", "1"], has_faults=has_faults)
 
+    def start_scheduler(self) -> subprocess.Popen[bytes]:
+        """`limpid scheduler`."""
+        return self._start(["scheduler"], has_faults=False)
+
     def start_housekeeping(self) -> None:
-        """`limpid scheduler`, and a worker for what it asks for."""
-        self._start(["scheduler"], has_faults=False)
+        """The scheduler, and a worker for what it asks for."""
+        self.start_scheduler()
         self.start_worker("io,maintenance", has_faults=False)
 
     def stop(self, process: subprocess.Popen[bytes], stop_signal: signal.Signals = signal.SIGTERM) -> int:

@@ -119,6 +119,7 @@ def test_torch_is_loaded_in_the_child_only(stack: Stack, tmp_path: Path) -> None
     [child] = children_of(worker)
     assert has_loaded(child, "libtorch")
     assert not has_loaded(worker.pid, "libtorch")
+    assert not has_loaded(worker.pid, "numpy")
     stack.stop(worker)
 
 

@@ -1,0 +1,77 @@
+"""What is the processes' own, whatever the servers: the GPU worker's pool, the scheduler's clock, how both stop."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from core.filesystem_broker import MESSAGES_FOLDER
+from core.jobs import Device, JobStatus
+from core.queue import MAINTENANCE_QUEUE
+from tests.integration.stack import Stack, children_of
+from tests.servers import wait_until
+
+START_TIMEOUT_S = 60.0
+SAMPLE_RATE = 16_000
+GATED = "gated.wav"
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def gpu_stack(tmp_path: Path) -> Iterator[Stack]:
+    """An embedded stack whose jobs go to the GPU's queues; what they do needs no GPU."""
+    opened = Stack.open(tmp_path / "data", {"LIMPID_DEVICE": "gpu"})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """A second of seeded noise whose runs wait at a gate."""
+    path = tmp_path / GATED
+    soundfile.write(path, 0.1 * np.random.default_rng(7).standard_normal(SAMPLE_RATE), SAMPLE_RATE)
+    return path
+
+
+def test_a_gpu_worker_runs_jobs_in_its_own_process(gpu_stack: Stack, recording: Path) -> None:
+    worker = gpu_stack.start_worker("gpu.interactive,gpu.bulk")
+    job_id = gpu_stack.submit(recording)
+    running = gpu_stack.wait_until_running(job_id)
+
+    assert running.device is Device.GPU
+    assert children_of(worker) == []
+    gpu_stack.open_gate(GATED)
+    assert gpu_stack.wait_until_ended(job_id).status is JobStatus.SUCCEEDED
+    assert gpu_stack.stop(worker) == 0
+
+
+def test_a_stopped_gpu_worker_gives_its_job_back(gpu_stack: Stack, recording: Path) -> None:
+    worker = gpu_stack.start_worker("gpu.interactive,gpu.bulk")
+    job_id = gpu_stack.submit(recording)
+    gpu_stack.wait_until_running(job_id)
+
+    assert gpu_stack.stop(worker, signal.SIGTERM) == 0
+
+    waiting = gpu_stack.job(job_id)
+    assert waiting.status is JobStatus.QUEUED
+    assert waiting.uncounted_attempts == waiting.attempt
+    assert list(gpu_stack.settings.resolved_scratch_dir.iterdir()) == []
+
+
+def test_the_scheduler_asks_for_sweeps_until_it_is_stopped(gpu_stack: Stack) -> None:
+    scheduler = gpu_stack.start_scheduler()
+    messages = gpu_stack.settings.broker_dir / MESSAGES_FOLDER
+
+    def has_asked_twice() -> bool:
+        return len(list(messages.glob(f"*.{MAINTENANCE_QUEUE}.msg"))) >= 2
+
+    wait_until(has_asked_twice, timeout_s=START_TIMEOUT_S, what="two sweeps are asked for")
+
+    assert gpu_stack.stop(scheduler, signal.SIGTERM) == 0
+    assert not list(gpu_stack.data_dir.rglob("celerybeat*"))
