@@ -14,10 +14,10 @@ from fastapi import HTTPException, Request
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from python_multipart.multipart import parse_options_header
 
-from api.job_options import FIELD_NAMES, parse_job_request
+from api.job_options import FIELD_NAMES, parse_job_request, parse_submission
 from api.multipart import MAX_FIELD_BYTES, OpenUpload, UploadForm, decode_text
 from core.backend import Backend
-from core.errors import InputTooLarge, InvalidInput, InvalidOptions, UnsupportedMedia
+from core.errors import InputTooLarge, InvalidInput, UnsupportedMedia
 from core.ids import new_id
 from core.services import InputUpload, JobRequest, check_request
 from core.settings import Settings
@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 _MAX_LENGTH_DIGITS = 18  # of a Content-Length that can be meant
 
+_JSON = "application/json"
 _ANY_MEDIA_TYPE = "application/octet-stream"
 _RAW_MEDIA_TYPES = re.compile(r"(audio|video)/[\w.+-]{1,60}|application/(octet-stream|ogg)", re.ASCII)
 _ACCEPTED = "Send multipart/form-data with the field `file`, or the bytes themselves as audio/* or " + _ANY_MEDIA_TYPE
@@ -57,11 +58,12 @@ class QueryOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Incoming:
-    """A recording that has arrived whole, and what the client wants of it."""
+    """A recording that has arrived whole, or is elsewhere, and what the client wants of it."""
 
     job_id: str  # of the job that it may become
-    upload: InputUpload  # not finished: its bytes are removed unless it is
+    upload: InputUpload | None  # not finished: its bytes are removed unless it is; None: the recording is at `url`
     request: JobRequest
+    url: str | None = None
 
 
 async def receive(
@@ -75,9 +77,12 @@ async def receive(
 ) -> T:
     """Stream the request's body into the store, and return what `take` makes of it, which may block.
 
-    The body is multipart/form-data or the recording's own bytes. Memory does not grow with it. Whatever goes wrong, the
-    client's going away included, leaves nothing behind. `on_block`, which may block, is called as blocks arrive.
+    The body is multipart/form-data, the recording's own bytes, or JSON that says where it is. Memory does not grow with
+    it. Whatever goes wrong, the client's going away included, leaves nothing behind. `on_block`, which may block, is
+    called as blocks arrive.
     """
+    if _media_type_of(request) == _JSON:
+        return await _receive_reference(request, query, take=take)
     job_id = new_id()
     uploads = ExitStack()
 
@@ -101,12 +106,26 @@ async def receive(
         job_request = parse_job_request(query.fields | body.fields)
         return take(Incoming(job_id=job_id, upload=upload, request=job_request))
 
-    body = await run_in_threadpool(_open_body, request, query, open_upload, settings=settings)
+    body = await run_in_threadpool(_open_body, request, query, open_upload, backend=backend, settings=settings)
     _check_declared_size(request, max_file_bytes=settings.max_upload_bytes)
     async with contextmanager_in_threadpool(uploads):
         async for block in _blocks(request, max_file_bytes=settings.max_upload_bytes):
             await run_in_threadpool(feed, block)
         return await run_in_threadpool(finish)
+
+
+async def _receive_reference(request: Request, query: QueryOptions, *, take: Callable[[Incoming], T]) -> T:
+    body = bytearray()
+    async for chunk in _chunks(request):
+        body += chunk
+        if len(body) > MAX_FIELD_BYTES:
+            raise InputTooLarge(f"The JSON is larger than the limit of {MAX_FIELD_BYTES} bytes.")
+
+    def finish() -> T:
+        url, job_request = parse_submission(decode_text(bytes(body)), query.fields)
+        return take(Incoming(job_id=new_id(), upload=None, url=url, request=job_request))
+
+    return await run_in_threadpool(finish)
 
 
 class _Body(Protocol):
@@ -141,9 +160,16 @@ class _RawBody:
         return self.upload
 
 
-def _open_body(request: Request, query: QueryOptions, open_upload: OpenUpload, *, settings: Settings) -> _Body:
-    kind, parameters = parse_options_header(request.headers.get("content-type"))
-    media_type = kind.decode("latin-1")
+def _media_type_of(request: Request) -> str:
+    kind, _ = parse_options_header(request.headers.get("content-type"))
+    return kind.decode("latin-1")
+
+
+def _open_body(
+    request: Request, query: QueryOptions, open_upload: OpenUpload, *, backend: Backend, settings: Settings
+) -> _Body:
+    _, parameters = parse_options_header(request.headers.get("content-type"))
+    media_type = _media_type_of(request)
     if media_type == "multipart/form-data":
         boundary = parameters.get(b"boundary")
         if not boundary:
@@ -151,10 +177,8 @@ def _open_body(request: Request, query: QueryOptions, open_upload: OpenUpload, *
         return UploadForm(boundary, open_upload=open_upload, field_names=FIELD_NAMES)
     if _RAW_MEDIA_TYPES.fullmatch(media_type):
         # All of the options are known: refuse them before gigabytes are read.
-        check_request(parse_job_request(query.fields), settings=settings)
+        check_request(parse_job_request(query.fields), outbound=backend.outbound, settings=settings)
         return _RawBody(name=query.name or _name_of(request), media_type=media_type, open_upload=open_upload)
-    if media_type == "application/json":
-        raise InvalidOptions(f"A recording by URL or upload_id is not supported yet. {_ACCEPTED}.")
     raise UnsupportedMedia(f"The request's Content-Type is {media_type[:100] or 'missing'!r}. {_ACCEPTED}.")
 
 

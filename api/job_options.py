@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 from pydantic_core import from_json
 
 from core.errors import InvalidOptions
 from core.jobs import Lane
+from core.outbound.destination import MAX_URL_CHARS
 from core.presets import DEFAULT_PRESET, PRESETS
 from core.services import JobRequest
+from core.webhooks.events import JOB_EVENTS, JobEvent, Webhook
+from core.webhooks.signing import key_of
 
 FIELD_NAMES = frozenset({"preset", "options"})
 MAX_METADATA_VALUES = 1000
@@ -22,7 +25,34 @@ EXAMPLE: dict[str, JsonValue] = {
     "outputs": [{"format": "wav", "subtype": "PCM_24"}],
     "lane": "interactive",
     "metadata": {"episode": 12},
+    "webhook": {"url": "https://example.com/hooks/limpid", "events": ["job.succeeded", "job.failed"]},
 }
+
+Options = TypeVar("Options", bound="JobOptions")
+
+
+class WebhookOptions(BaseModel):
+    """Who is told how the job ends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(max_length=MAX_URL_CHARS, description="http or https; a public address; not redirected.")
+    events: list[JobEvent] = Field(
+        default=[*JOB_EVENTS], min_length=1, max_length=len(JOB_EVENTS), description="Those that are wanted."
+    )
+    secret: str | None = Field(
+        default=None, description="`whsec_…`, to sign this job's events with instead of the server's. Never shown."
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, secret: str | None) -> str | None:
+        if secret is not None:
+            key_of(secret)
+        return secret
+
+    def as_webhook(self) -> Webhook:
+        return Webhook(url=self.url, events=tuple(dict.fromkeys(self.events)), secret=self.secret)
 
 
 class JobOptions(BaseModel):
@@ -44,11 +74,46 @@ class JobOptions(BaseModel):
         description="If an earlier job of yours made the same of the very same bytes, and its files are kept, answer "
         "with that job (status 200) instead of a new one.",
     )
+    webhook: WebhookOptions | None = Field(default=None, description="Called when the job ends.")
+
+
+class InputReference(BaseModel):
+    """A recording that is elsewhere."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(
+        max_length=MAX_URL_CHARS,
+        description="http or https; a public address; not redirected. Fetched when a worker takes the job.",
+        examples=["https://example.com/talks/talk.ogg"],
+    )
+
+
+class JobSubmission(JobOptions):
+    """A job whose recording is elsewhere: the options, and where it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"input": {"url": "https://example.com/talks/talk.ogg"}, **EXAMPLE}},
+    )
+
+    input: InputReference
 
 
 def parse_job_request(fields: Mapping[str, str]) -> JobRequest:
     """The request in `fields` (FIELD_NAMES, each optional); InvalidOptions names what is wrong with it."""
-    options = _parse_options(fields.get("options", "").strip() or "{}")
+    return _request_of(_parse(JobOptions, fields.get("options", "").strip() or "{}"), fields)
+
+
+def parse_submission(text: str, fields: Mapping[str, str]) -> tuple[str, JobRequest]:
+    """The recording's URL and the request in a JSON body; `fields` may name the preset. InvalidOptions as above."""
+    if fields.get("options"):
+        raise InvalidOptions("The options are given twice: in the query beside the JSON body.")
+    submission = _parse(JobSubmission, text)
+    return submission.input.url, _request_of(submission, fields)
+
+
+def _request_of(options: JobOptions, fields: Mapping[str, str]) -> JobRequest:
     named = fields.get("preset", "").strip() or None
     if named and options.preset and named != options.preset:
         raise InvalidOptions(f"The preset is given twice: {named!r} beside {options.preset!r} in the options.")
@@ -59,10 +124,11 @@ def parse_job_request(fields: Mapping[str, str]) -> JobRequest:
         lane=options.lane,
         metadata=options.metadata,
         dedupe=options.dedupe,
+        webhook=None if options.webhook is None else options.webhook.as_webhook(),
     )
 
 
-def _parse_options(text: str) -> JobOptions:
+def _parse(kind: type[Options], text: str) -> Options:
     try:
         value = from_json(text, allow_inf_nan=False)
     except ValueError as error:
@@ -71,7 +137,7 @@ def _parse_options(text: str) -> JobOptions:
         raise InvalidOptions("The options must be a JSON object.")
     _check_storable(value)
     try:
-        return JobOptions.model_validate(value)
+        return kind.model_validate(value)
     except ValidationError as error:
         raise InvalidOptions(f"{error.error_count()} of the options are not valid.") from error
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from api.errors import PROBLEM_MEDIA_TYPE, ProblemView, problem_type
 from api.job_options import EXAMPLE as OPTIONS_EXAMPLE
-from api.job_options import JobOptions
+from api.job_options import JobOptions, JobSubmission
 from core import errors
 from core.errors import EnhancerError
 from core.presets import DEFAULT_PRESET, PRESETS
@@ -17,6 +17,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 TAGS: list[dict[str, Any]] = [
     {"name": "jobs", "description": "Submit a recording, follow it, fetch the result."},
+    {"name": "webhooks", "description": "Who was told what, and how it went."},
     {"name": "catalogue", "description": "What the server can do."},
     {"name": "simple", "description": "One request, one answer: for short recordings and simple clients."},
     {"name": "health", "description": "For load balancers and people on call."},
@@ -27,6 +28,8 @@ REFERENCE = "#/components/schemas/{model}"
 # Its definitions are among the components anyway: the job's own schema uses them.
 _OPTIONS_SCHEMA = JobOptions.model_json_schema(ref_template=REFERENCE)
 _OPTIONS_SCHEMA.pop("$defs")
+_SUBMISSION_SCHEMA = JobSubmission.model_json_schema(ref_template=REFERENCE)
+_DEFINITIONS = _SUBMISSION_SCHEMA.pop("$defs")
 
 _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 
@@ -55,6 +58,7 @@ UPLOAD_BODY: dict[str, Any] = {
             },
             "audio/*": {"schema": _BINARY},
             "application/octet-stream": {"schema": _BINARY},
+            "application/json": {"schema": _SUBMISSION_SCHEMA},
         },
     }
 }
@@ -84,10 +88,10 @@ def problems(by_status: Mapping[int, type[EnhancerError]]) -> Responses:
 
 
 def add_problem_schemas(document: dict[str, Any]) -> None:
-    """Define in an OpenAPI document what `problem` refers to."""
+    """Define in an OpenAPI document what `problem` and UPLOAD_BODY refer to."""
     schema = ProblemView.model_json_schema(ref_template=REFERENCE)
     definitions = schema.pop("$defs")
-    document["components"]["schemas"].update({**definitions, ProblemView.__name__: schema})
+    document["components"]["schemas"].update({**_DEFINITIONS, **definitions, ProblemView.__name__: schema})
 
 
 def _example(status: int, kind: type[EnhancerError]) -> dict[str, Any]:

@@ -91,15 +91,16 @@ class InputView(_View):
 
     name: str
     media_type: str
-    bytes: int
-    sha256: str
+    bytes: int = Field(description="0 until it has been fetched from its URL")
+    sha256: str | None = Field(description="null until it has been fetched from its URL")
     duration_s: float | None
     sample_rate: int | None = Field(description="Hz")
     channels: int | None
 
     @classmethod
     def of(cls, input_file: InputFile) -> Self:
-        return cls.model_validate(input_file)
+        view = cls.model_validate(input_file)
+        return view if input_file.is_stored else view.model_copy(update={"sha256": None})
 
 
 class OutputView(BaseModel):

@@ -17,7 +17,7 @@ from core.duplicates import find_result
 from core.errors import NotFound
 from core.idempotency import IdempotentAttempt, fingerprint_of, parse_key
 from core.jobs import Job
-from core.services import check_request, submit_job
+from core.services import check_request, submit_job, submit_url
 from core.settings import Settings
 
 
@@ -92,10 +92,23 @@ def take_job(incoming: Incoming, *, caller: Caller, backend: Backend, settings: 
     202 and a new job; or 200 and, where the client asks not to do again what was done, the job that did it.
     """
     now = datetime.now(UTC)
+    if incoming.upload is None:
+        job = submit_url(
+            incoming.url or "",
+            incoming.request,
+            job_id=incoming.job_id,
+            owner=caller.owner,
+            jobs=backend.jobs,
+            queue=backend.queue,
+            outbound=backend.outbound,
+            settings=settings,
+            now=now,
+        )
+        return job, 202
     if incoming.request.dedupe:
         result = find_result(
             incoming.upload.sha256,
-            check_request(incoming.request, settings=settings),
+            check_request(incoming.request, outbound=backend.outbound, settings=settings),
             size_bytes=incoming.upload.bytes,
             owner=caller.owner,
             jobs=backend.jobs,
@@ -112,6 +125,7 @@ def take_job(incoming: Incoming, *, caller: Caller, backend: Backend, settings: 
         store=backend.store,
         jobs=backend.jobs,
         queue=backend.queue,
+        outbound=backend.outbound,
         settings=settings,
         now=now,
     )
@@ -120,7 +134,11 @@ def take_job(incoming: Incoming, *, caller: Caller, backend: Backend, settings: 
 
 def _fingerprint(incoming: Incoming) -> str:
     upload = incoming.upload
-    recording = {"name": upload.name, "bytes": upload.bytes, "sha256": upload.sha256}
+    recording = (
+        {"url": incoming.url}
+        if upload is None
+        else {"name": upload.name, "bytes": upload.bytes, "sha256": upload.sha256}
+    )
     return fingerprint_of({"recording": recording, "request": asdict(incoming.request)})
 
 

@@ -12,6 +12,7 @@ from core.celery_config import make_celery, prepare_broker
 from core.database import create_engine_for, migrate
 from core.idempotency import IdempotencyRepository
 from core.idempotency_sql import SqlIdempotencyRepository
+from core.outbound.client import OutboundClient
 from core.queue import JobQueue
 from core.queue_celery import CeleryJobQueue
 from core.repository_sql import SqlJobRepository
@@ -19,17 +20,21 @@ from core.settings import Settings
 from core.storage import ObjectStore
 from core.storage_local import LocalObjectStore
 from core.storage_s3 import S3ObjectStore
+from core.webhooks.outbox_sql import SqlOutbox
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """What a process needs from outside. `jobs` is a JobRepository, RunRepository and RetentionRepository."""
+    """What a process needs from outside. `jobs` is a JobRepository, RunRepository and RetentionRepository;
+    `deliveries` is a DeliveryLog and DeliveryQueue."""
 
     store: ObjectStore
     jobs: SqlJobRepository
     queue: JobQueue
     keys: KeyRepository
     idempotency: IdempotencyRepository
+    deliveries: SqlOutbox
+    outbound: OutboundClient
 
 
 def open_backend(settings: Settings) -> Backend:
@@ -47,6 +52,8 @@ def open_backend(settings: Settings) -> Backend:
         queue=CeleryJobQueue(make_celery(settings)),
         keys=SqlKeyRepository(engine),
         idempotency=SqlIdempotencyRepository(engine),
+        deliveries=SqlOutbox(engine),
+        outbound=OutboundClient(allow=settings.webhook_allow),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 from core.run_policy import SEND_GRACE_S
 from core.tables import JobRow
+from core.webhooks.events import EventType, Webhook
 
 
 def row_of(job: Job) -> JobRow:
@@ -21,6 +22,7 @@ def row_of(job: Job) -> JobRow:
         preset_version=job.preset_version,
         options=dict(job.options),
         client_metadata=dict(job.metadata),
+        webhook=None if job.webhook is None else _webhook_columns(job.webhook),
         input_name=job.input.name,
         input_key=job.input.key,
         input_bytes=job.input.bytes,
@@ -29,6 +31,7 @@ def row_of(job: Job) -> JobRow:
         input_duration_s=job.input.duration_s,
         input_sample_rate=job.input.sample_rate,
         input_channels=job.input.channels,
+        input_url=job.input.url,
         created_at=job.created_at,
         owner=job.owner,
         stage=None if job.stage is None else job.stage.value,
@@ -62,6 +65,7 @@ def job_of(row: JobRow) -> Job:
             duration_s=row.input_duration_s,
             sample_rate=row.input_sample_rate,
             channels=row.input_channels,
+            url=row.input_url,
         ),
         created_at=row.created_at,
         owner=row.owner,
@@ -90,6 +94,7 @@ def job_of(row: JobRow) -> Job:
         warnings=tuple(row.warnings),
         error=_error_of(row),
         metadata=row.client_metadata,
+        webhook=None if row.webhook is None else _webhook_of(row.webhook),
         started_at=row.started_at,
         finished_at=row.finished_at,
         expires_at=row.expires_at,
@@ -110,6 +115,8 @@ def tombstone_columns(now: datetime) -> dict[str, Any]:
         "report": None,
         "warnings": [],
         "error_detail": None,
+        "input_url": None,
+        "webhook": None,
     }
 
 
@@ -138,6 +145,16 @@ def progress_columns(progress: Progress) -> dict[str, Any]:
         "progress_eta_s": progress.eta_s,
         "progress_rtf": progress.rtf,
     }
+
+
+def _webhook_columns(webhook: Webhook) -> dict[str, Any]:
+    return {"url": webhook.url, "events": [event.value for event in webhook.events], "secret": webhook.secret}
+
+
+def _webhook_of(stored: dict[str, Any]) -> Webhook:
+    return Webhook(
+        url=stored["url"], events=tuple(EventType(event) for event in stored["events"]), secret=stored["secret"]
+    )
 
 
 def _error_of(row: JobRow) -> Problem | None:

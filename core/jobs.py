@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from core.webhooks.events import Webhook
+
 
 class JobStatus(StrEnum):
     """The states of a job, the same in the database, in JSON and in the UI."""
@@ -78,16 +80,22 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """The recording that was submitted."""
+    """The recording that was submitted, or that a worker is to fetch from `url`."""
 
     name: str  # as the user named it, made safe to show and to put into a header
     key: str  # where the ObjectStore keeps it
-    bytes: int
-    sha256: str
+    bytes: int  # 0 until it has been fetched
+    sha256: str  # empty until it has been fetched
     media_type: str
     duration_s: float | None = None  # None when the container does not say
     sample_rate: int | None = None
     channels: int | None = None
+    url: str | None = None  # None when the client sent the recording itself
+
+    @property
+    def is_stored(self) -> bool:
+        """True when the ObjectStore has it."""
+        return self.sha256 != ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +142,7 @@ class Job:
     warnings: tuple[str, ...] = ()
     error: Problem | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the client's own, returned untouched
+    webhook: Webhook | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     expires_at: datetime | None = None  # set at the end: its files are kept until then

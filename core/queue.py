@@ -8,6 +8,7 @@ from core.jobs import Device, Lane
 
 RUN_JOB_TASK = "limpid.run_job"
 SWEEP_TASK = "limpid.sweep"
+DELIVER_TASK = "limpid.deliver_webhooks"
 
 IO_QUEUE = "io"
 MAINTENANCE_QUEUE = "maintenance"
@@ -27,6 +28,10 @@ class JobQueue(Protocol):
 
     def send_job(self, job_id: str, *, device: Device, lane: Lane) -> None:
         """Send the job's message; QueueError when the broker does not take it."""
+        ...
+
+    def send_deliveries(self) -> None:
+        """Ask a worker to deliver the webhooks that are due; QueueError when the broker does not take the message."""
         ...
 
     def check(self) -> None:

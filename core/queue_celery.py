@@ -10,7 +10,10 @@ from kombu.exceptions import KombuError
 
 from core.errors import QueueError
 from core.jobs import Device, Lane
-from core.queue import RUN_JOB_TASK, job_queue_name
+from core.queue import DELIVER_TASK, IO_QUEUE, RUN_JOB_TASK, job_queue_name
+
+DELIVERIES_EXPIRE_S = 60.0
+"""A request for deliveries that nobody took by then is pointless: the sweeper has sent others."""
 
 
 class CeleryJobQueue:
@@ -23,6 +26,11 @@ class CeleryJobQueue:
         """Send the job's message; QueueError when the broker does not take it within seconds."""
         with self._answered():
             self._app.send_task(RUN_JOB_TASK, args=(job_id,), queue=job_queue_name(device, lane))
+
+    def send_deliveries(self) -> None:
+        """Ask for the webhooks that are due; QueueError as above."""
+        with self._answered():
+            self._app.send_task(DELIVER_TASK, queue=IO_QUEUE, expires=DELIVERIES_EXPIRE_S)
 
     def check(self) -> None:
         """Raise QueueError when the broker does not answer."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from core.jobs import Job, JobStatus, OutputFile, Problem, Progress, Stage
+from core.jobs import InputFile, Job, JobStatus, OutputFile, Problem, Progress, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +105,10 @@ class RunRepository(Protocol):
         ...
 
     def report_progress(self, job_id: str, *, lease_token: str, stage: Stage, progress: Progress) -> JobStatus: ...
+
+    def record_input(self, job_id: str, *, lease_token: str, input_file: InputFile) -> None:
+        """Note what a worker has fetched and stored of an input by URL."""
+        ...
 
     def succeed(
         self,

@@ -19,10 +19,11 @@ from core.database import read_session, write_session
 from core.errors import Conflict, InvalidInput, JobCancelled, LeaseLost, NotFound
 from core.ids import is_id
 from core.job_rows import error_columns, job_of, progress_columns, requeued_columns, row_of, tombstone_columns
-from core.jobs import Job, JobStatus, OutputFile, Problem, Progress, Stage
+from core.jobs import InputFile, Job, JobStatus, OutputFile, Problem, Progress, Stage
 from core.repository import JobPage, SweepResult
 from core.run_policy import WORKER_LOST, resend_delay_s
 from core.tables import JobRow, OutputRow, UtcDateTime
+from core.webhooks.outbox_sql import add_job_event, delete_job_events
 
 DEFAULT_MAX_ATTEMPTS = 3
 DEFAULT_RESEND_AFTER_S = 30.0
@@ -132,6 +133,7 @@ class SqlJobRepository:
                 raise Conflict(f"The job has already ended: {status}.")
             if status is JobStatus.QUEUED:
                 _update(session, job_id, **self._ended_columns(JobStatus.CANCELLED, now))
+                _announce(session, job_id, now)
             elif status is JobStatus.RUNNING:
                 _update(session, job_id, status=JobStatus.CANCELLING.value)
             return _load(session, job_id)
@@ -144,6 +146,7 @@ class SqlJobRepository:
                 raise Conflict(f"The job is {job.status}. Cancel it first.")
             if job.deleted_at is None:
                 session.execute(delete(OutputRow).where(OutputRow.job_id == job_id), execution_options=_NO_SYNC)
+                delete_job_events(session, job_id)
                 _update(session, job_id, **tombstone_columns(now))
 
     def list_expired(self, *, now: datetime, limit: int = 200) -> Sequence[str]:
@@ -161,6 +164,10 @@ class SqlJobRepository:
         """Raise StorageError when the database does not answer."""
         with read_session(self._engine) as session:
             session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close the connections to the database; those that are in use close when they are given back."""
+        self._engine.dispose()
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, now: datetime) -> Job | None:
         """queued (or running with an expired lease) -> running under a fresh lease; None when not runnable."""
@@ -200,6 +207,22 @@ class SqlJobRepository:
         with write_session(self._engine) as session:
             status = _update(session, job_id, _holds(lease_token), is_further, **columns)
             return status or _held_status(session, job_id, lease_token) or _refuse(session, job_id, lease_token)
+
+    def record_input(self, job_id: str, *, lease_token: str, input_file: InputFile) -> None:
+        """Note what has been fetched."""
+        columns = {
+            "input_name": input_file.name,
+            "input_bytes": input_file.bytes,
+            "input_sha256": input_file.sha256,
+            "input_media_type": input_file.media_type,
+            "input_duration_s": input_file.duration_s,
+            "input_sample_rate": input_file.sample_rate,
+            "input_channels": input_file.channels,
+            "progress_duration_s": input_file.duration_s,
+        }
+        with write_session(self._engine) as session:
+            if _update(session, job_id, _holds(lease_token), **columns) is None:
+                _refuse(session, job_id, lease_token)
 
     def succeed(
         self,
@@ -241,16 +264,19 @@ class SqlJobRepository:
                     )
                     for position, output in enumerate(outputs)
                 )
+                _announce(session, job_id, now)
 
     def fail(self, job_id: str, *, lease_token: str, error: Problem, now: datetime) -> None:
         """running -> failed."""
         with write_session(self._engine) as session:
-            self._end(session, job_id, lease_token, JobStatus.FAILED, now, **error_columns(error))
+            if self._end(session, job_id, lease_token, JobStatus.FAILED, now, **error_columns(error)):
+                _announce(session, job_id, now)
 
     def confirm_cancelled(self, job_id: str, *, lease_token: str, now: datetime) -> None:
         """cancelling -> cancelled; Conflict when nobody asked for it."""
         with write_session(self._engine) as session:
-            self._end(session, job_id, lease_token, JobStatus.CANCELLED, now)
+            if self._end(session, job_id, lease_token, JobStatus.CANCELLED, now):
+                _announce(session, job_id, now)
 
     def release(
         self, job_id: str, *, lease_token: str, now: datetime, counts_as_attempt: bool, retry_after_s: float = 0.0
@@ -292,6 +318,8 @@ class SqlJobRepository:
             session.execute(requeue, execution_options=_NO_SYNC)
             to_send = [job_of(row) for row in session.scalars(due)]
             ended = [_load(session, job_id) for job_id in ended_ids]
+            for job in ended:
+                add_job_event(session, job, now=now)
         return SweepResult(to_send=to_send, ended=ended)
 
     def _is_out_of_attempts(self) -> Any:  # noqa: ANN401 - a SQL condition
@@ -339,6 +367,12 @@ def _update(session: Session, job_id: str, *conditions: Any, **columns: Any) -> 
     statement = update(JobRow).where(JobRow.id == job_id, *conditions).values(**columns).returning(JobRow.status)
     status = session.scalar(statement, execution_options=_NO_SYNC)
     return None if status is None else JobStatus(status)
+
+
+def _announce(session: Session, job_id: str, now: datetime) -> None:
+    """Store the event of a job that has just ended, in the same transaction."""
+    session.flush()  # the outputs are part of it
+    add_job_event(session, _load(session, job_id), now=now)
 
 
 def _held_status(session: Session, job_id: str, lease_token: str) -> JobStatus | None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from core.access.keys import Caller
 from core.audio.probe import probe
@@ -19,11 +19,15 @@ from core.jobs import Device, InputFile, Job, JobStatus, Lane, Progress
 from core.model_catalogue import Origin, find_model
 from core.object_keys import job_prefix
 from core.options import EnhanceOptions, resolve_options
+from core.outbound.client import OutboundClient
+from core.outbound.fetch import ANY_MEDIA_TYPE, name_of
 from core.presets import DEFAULT_PRESET
 from core.queue import JobQueue
 from core.repository import JobRepository
 from core.settings import Settings
 from core.storage import ObjectStore
+from core.webhooks.events import Webhook
+from core.webhooks.service import check_webhook
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +42,7 @@ class JobRequest:
     lane: Lane = Lane.INTERACTIVE
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the client's own, returned untouched
     dedupe: bool = False  # an earlier job's result will do, if it would be the same
+    webhook: Webhook | None = None
 
 
 class InputUpload:
@@ -94,8 +99,11 @@ class InputUpload:
         self._writer.__exit__(kind, error, trace)
 
 
-def check_request(request: JobRequest, *, settings: Settings) -> EnhanceOptions:
-    """The resolved options; UnknownPreset, InvalidOptions or ModelUnavailable when the job could not run."""
+def check_request(request: JobRequest, *, outbound: OutboundClient, settings: Settings) -> EnhanceOptions:
+    """The resolved options; UnknownPreset, InvalidOptions or ModelUnavailable when the job could not run.
+
+    ForbiddenUrl when its webhook must not be called.
+    """
     options = resolve_options(request.preset, request.overrides, request.outputs)
     if options.model is not None:
         record = find_model(options.model)
@@ -104,6 +112,8 @@ def check_request(request: JobRequest, *, settings: Settings) -> EnhanceOptions:
             raise ModelUnavailable(
                 f"Preset {options.preset!r} needs the model {record.name!r}, which is not installed.{remedy}"
             )
+    if request.webhook is not None:
+        check_webhook(request.webhook, outbound=outbound, settings=settings)
     return options
 
 
@@ -116,36 +126,55 @@ def submit_job(
     store: ObjectStore,
     jobs: JobRepository,
     queue: JobQueue,
+    outbound: OutboundClient,
     settings: Settings,
     now: datetime,
 ) -> Job:
     """Make a job of the stored recording, `owner`'s, and tell the workers; returns it as queued.
 
-    Whatever is wrong (UnsupportedMedia, InvalidAudio, InputTooLarge, UnknownPreset, InvalidOptions, ModelUnavailable,
-    StorageError) is raised, and the recording removed. A broker that does not answer is no error: the job is in the
-    database, and the sweeper sends its message later.
+    Whatever is wrong (UnsupportedMedia, InvalidAudio, InputTooLarge, StorageError, what check_request raises) is
+    raised, and the recording removed. A broker that does not answer is no error: the job is in the database, and the
+    sweeper sends its message later.
     """
     with ExitStack() as undo:
         undo.callback(_discard, store, job_id)
-        options = check_request(request, settings=settings)
-        job = Job(
-            id=job_id,
-            status=JobStatus.QUEUED,
-            lane=request.lane,
-            device=Device(settings.device),
-            preset=options.preset,
-            preset_version=options.preset_version,
-            options=options.model_dump(mode="json"),
-            input=_probe_input(stored, store=store, settings=settings),
-            progress=Progress(),
-            metadata=request.metadata,
-            created_at=now,
-            owner=owner,
-        )
-        job = replace(job, progress=Progress(duration_s=job.input.duration_s))
+        options = check_request(request, outbound=outbound, settings=settings)
+        input_file = _probe_stored(stored, store=store, settings=settings)
+        job = _new_job(job_id, input_file, request=request, options=options, owner=owner, settings=settings, now=now)
         jobs.add(job)
         undo.pop_all()
-    logger.info("job_submitted", extra={"job_id": job.id, "preset": job.preset, "input_bytes": job.input.bytes})
+    _send(job, jobs=jobs, queue=queue, now=now)
+    return job
+
+
+def submit_url(
+    url: str,
+    request: JobRequest,
+    *,
+    job_id: str,
+    owner: str | None = None,
+    jobs: JobRepository,
+    queue: JobQueue,
+    outbound: OutboundClient,
+    settings: Settings,
+    now: datetime,
+) -> Job:
+    """Make a job of the recording at `url`, `owner`'s, which the worker fetches; returns it as queued.
+
+    ForbiddenUrl, and what check_request raises. What is wrong with the recording shows only when it is fetched.
+    """
+    options = check_request(request, outbound=outbound, settings=settings)
+    outbound.check_url(url)
+    input_file = InputFile(
+        name=safe_file_name(name_of(url)),
+        key=f"{job_prefix(job_id)}input",
+        bytes=0,
+        sha256="",
+        media_type=ANY_MEDIA_TYPE,
+        url=url,
+    )
+    job = _new_job(job_id, input_file, request=request, options=options, owner=owner, settings=settings, now=now)
+    jobs.add(job)
     _send(job, jobs=jobs, queue=queue, now=now)
     return job
 
@@ -171,9 +200,36 @@ def cancel_job(job_id: str, *, jobs: JobRepository, caller: Caller, now: datetim
     return job
 
 
-def _probe_input(stored: InputFile, *, store: ObjectStore, settings: Settings) -> InputFile:
-    with store.open_reader(stored.key) as source:
-        found = probe(source, name=stored.name)
+def _new_job(
+    job_id: str,
+    input_file: InputFile,
+    *,
+    request: JobRequest,
+    options: EnhanceOptions,
+    owner: str | None,
+    settings: Settings,
+    now: datetime,
+) -> Job:
+    return Job(
+        id=job_id,
+        status=JobStatus.QUEUED,
+        lane=request.lane,
+        device=Device(settings.device),
+        preset=options.preset,
+        preset_version=options.preset_version,
+        options=options.model_dump(mode="json"),
+        input=input_file,
+        progress=Progress(duration_s=input_file.duration_s),
+        metadata=request.metadata,
+        webhook=request.webhook,
+        created_at=now,
+        owner=owner,
+    )
+
+
+def check_recording(stored: InputFile, source: BinaryIO, *, settings: Settings) -> InputFile:
+    """`stored` with what its header says; UnsupportedMedia, InvalidAudio or InputTooLarge when it cannot be used."""
+    found = probe(source, name=stored.name)
     if found.duration_s is not None and found.duration_s > settings.max_duration_s:
         raise InputTooLarge(
             f"The recording lasts {found.duration_s:.1f} s; the limit is {settings.max_duration_s:.1f} s."
@@ -187,7 +243,13 @@ def _probe_input(stored: InputFile, *, store: ObjectStore, settings: Settings) -
     )
 
 
+def _probe_stored(stored: InputFile, *, store: ObjectStore, settings: Settings) -> InputFile:
+    with store.open_reader(stored.key) as source:
+        return check_recording(stored, source, settings=settings)
+
+
 def _send(job: Job, *, jobs: JobRepository, queue: JobQueue, now: datetime) -> None:
+    logger.info("job_submitted", extra={"job_id": job.id, "preset": job.preset, "input_bytes": job.input.bytes})
     try:
         queue.send_job(job.id, device=job.device, lane=job.lane)
         jobs.mark_sent(job.id, now=now)

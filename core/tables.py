@@ -83,6 +83,7 @@ class JobRow(Base):
     preset_version: Mapped[int]
     options: Mapped[dict[str, Any]]
     client_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
+    webhook: Mapped[dict[str, Any] | None] = mapped_column(JsonColumn)
 
     owner: Mapped[str | None] = mapped_column(String(36))
 
@@ -94,6 +95,7 @@ class JobRow(Base):
     input_duration_s: Mapped[float | None]
     input_sample_rate: Mapped[int | None]
     input_channels: Mapped[int | None]
+    input_url: Mapped[str | None] = mapped_column(Text)
 
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]

@@ -55,7 +55,7 @@ def _shared_postgres_database(postgres_url: str) -> Iterator[str]:
 @pytest.fixture
 def postgres_database(_shared_postgres_database: str) -> str:
     """The URL of a migrated database without rows."""
-    _execute(_shared_postgres_database, "TRUNCATE jobs, outputs, api_keys, idempotency_keys")
+    _execute(_shared_postgres_database, "TRUNCATE jobs, outputs, api_keys, idempotency_keys, webhook_deliveries")
     return _shared_postgres_database
 
 

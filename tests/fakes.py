@@ -11,18 +11,29 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
 from core.errors import Conflict, JobCancelled, LeaseLost, NotFound, QueueError, StorageError
-from core.jobs import Device, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
+from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 from core.queue import job_queue_name
 from core.repository import JobPage, SweepResult
 from core.run_policy import SEND_GRACE_S, WORKER_LOST, is_out_of_attempts, resend_delay_s
 
+PRIVATE_NAME = "inside.example.com"
+
 HELD = (JobStatus.RUNNING, JobStatus.CANCELLING)
+
+
+def fake_resolve(host: str, port: int) -> Sequence[str]:
+    """A name server that knows PRIVATE_NAME and, for every other name, the same public address."""
+    try:
+        return [str(ip_address(host))]
+    except ValueError:
+        return ["10.0.0.1" if host == PRIVATE_NAME else "93.184.216.34"]
 
 
 class FakeObjectWriter:
@@ -101,15 +112,23 @@ class FakeObjectStore:
 
 
 class FakeJobQueue:
-    """A JobQueue that remembers what it was sent: (job id, queue name). `is_down` makes it raise QueueError."""
+    """A JobQueue that remembers what it was sent: (job id, queue name), and how often deliveries were asked for.
+
+    `is_down` makes it raise QueueError.
+    """
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
+        self.deliveries_asked_for = 0
         self.is_down = False
 
     def send_job(self, job_id: str, *, device: Device, lane: Lane) -> None:
         self.check()
         self.sent.append((job_id, job_queue_name(device, lane)))
+
+    def send_deliveries(self) -> None:
+        self.check()
+        self.deliveries_asked_for += 1
 
     def check(self) -> None:
         if self.is_down:
@@ -270,6 +289,12 @@ class FakeJobRepository:
             if progress.fraction >= row.job.progress.fraction:
                 row.job = replace(row.job, stage=stage, progress=progress)
             return row.job.status
+
+    def record_input(self, job_id: str, *, lease_token: str, input_file: InputFile) -> None:
+        with self._lock:
+            row = self._held(job_id, lease_token)
+            progress = replace(row.job.progress, duration_s=input_file.duration_s)
+            row.job = replace(row.job, input=input_file, progress=progress)
 
     def succeed(
         self,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import ValidationError
 
 from core.errors import InsufficientDisk, InvalidOptions
-from core.jobs import Device, Job, OutputFile
+from core.jobs import Device, InputFile, Job, OutputFile
 from core.object_keys import output_key
 from core.storage import ObjectStore
+from worker.fetching import InputFetcher
 from worker.lease import Lease
 from worker.model_cache import ModelCache, ModelKey
 from worker.workspace import open_workspace
@@ -46,6 +47,7 @@ class Processor:
     """What the work needs beside the job and its lease."""
 
     store: ObjectStore
+    fetcher: InputFetcher
     models: ModelCache
     pipeline: Pipeline
     scratch_dir: Path
@@ -53,20 +55,19 @@ class Processor:
     def process(self, job: Job, lease: Lease) -> tuple[PipelineResult, list[OutputFile]]:
         """The pipeline's result, its files stored under the attempt's keys; nothing stays on the scratch disk.
 
-        Raises what the pipeline and the engine raise, StorageError when the object store stays away, and what
-        `lease.check` raises as soon as the run must stop.
+        Raises what the fetch, the pipeline and the engine raise, StorageError when the object store stays away, and
+        what `lease.check` raises as soon as the run must stop.
         """
         lease.check()
         options = _options_of(job)
         with open_workspace(self.scratch_dir, f"{job.id}-{lease.token}") as workspace:
             source = workspace / "input"
-            _require_room_for(job, workspace)
-            lease.persist(lambda: self.store.download(job.input.key, source))
+            input_file = self._obtain_input(job, lease, source)
             lease.check()
             result = self.pipeline(
                 source,
                 options=options,
-                input_name=job.input.name,
+                input_name=input_file.name,
                 workspace=workspace,
                 enhancer=self._engine_of(job, options),
                 on_progress=lease.report,
@@ -85,6 +86,13 @@ class Processor:
                 self._store_file(file.path, output, lease)
                 outputs.append(output)
             return result, outputs
+
+    def _obtain_input(self, job: Job, lease: Lease, path: Path) -> InputFile:
+        if not job.input.is_stored:
+            return self.fetcher.fetch(job, lease, path)
+        _require_room_for(job, path.parent)
+        lease.persist(lambda: self.store.download(job.input.key, path))
+        return job.input
 
     def _store_file(self, path: Path, output: OutputFile, lease: Lease) -> None:
         lease.persist(lambda: self.store.upload(path, output.key, media_type=output.media_type))

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 from celery import Celery
 
 from core.backend import Backend, open_backend
-from core.queue import RUN_JOB_TASK, SWEEP_TASK
+from core.queue import DELIVER_TASK, RUN_JOB_TASK, SWEEP_TASK
 from core.retention import expire_jobs
 from core.settings import Settings
+from core.webhooks.deliver import Courier
+from worker.deliveries import LOG_KEPT, ask_for_deliveries, deliver_webhooks, make_courier
+from worker.fetching import InputFetcher
 from worker.lease import utc_now
 from worker.maintenance import sweep
 from worker.model_cache import ModelCache, ModelKey
@@ -40,6 +43,7 @@ class ProcessContext:
         self._pid = 0
         self._backend: Backend | None = None
         self._runner: JobRunner | None = None
+        self._courier: Courier | None = None
         self.busy = threading.Lock()  # held while a job runs
 
     @property
@@ -58,25 +62,46 @@ class ProcessContext:
             self._runner = self._make_runner(self.backend)
         return self._runner
 
+    @property
+    def courier(self) -> Courier:
+        """Delivers webhooks."""
+        self._forget_parents()
+        if self._courier is None:
+            self._courier = make_courier(self.backend, self._settings)
+        return self._courier
+
+    def is_shutting_down(self) -> bool:
+        """True when nothing new should be begun."""
+        return self._shutdown.is_set()
+
     def _forget_parents(self) -> None:
         if self._pid != os.getpid():
-            self._pid, self._backend, self._runner = os.getpid(), None, None
+            self._pid, self._backend, self._runner, self._courier = os.getpid(), None, None, None
 
     def _make_runner(self, backend: Backend) -> JobRunner:
         from core.enhancement.pipeline import run_pipeline
+        from core.services import check_recording
 
         load = functools.partial(load_engine, settings=self._settings)
         return JobRunner(
             runs=backend.jobs,
             processor=Processor(
                 store=backend.store,
+                fetcher=InputFetcher(
+                    runs=backend.jobs,
+                    store=backend.store,
+                    client=backend.outbound,
+                    check_recording=functools.partial(check_recording, settings=self._settings),
+                    max_bytes=self._settings.max_upload_bytes,
+                    timeout_s=self._settings.fetch_timeout_s,
+                ),
                 models=ModelCache(load, capacity=self._settings.model_cache_size),
                 pipeline=run_pipeline,
                 scratch_dir=self._settings.resolved_scratch_dir,
             ),
             settings=self._settings,
             worker=f"{socket.gethostname()}:{os.getpid()}",
-            is_shutting_down=self._shutdown.is_set,
+            is_shutting_down=self.is_shutting_down,
             busy=self.busy,
         )
 
@@ -104,12 +129,19 @@ def register_tasks(app: Celery, context: ProcessContext) -> None:
 
     def run_job(job_id: str) -> None:
         context.runner.run(job_id)
+        ask_for_deliveries(context.backend.deliveries, context.backend.queue, now=utc_now())
 
     def sweep_jobs() -> None:
         backend = context.backend
         sweep(backend.jobs, backend.queue, backend.store, now=utc_now())
         expire_jobs(backend.jobs, backend.store, now=utc_now())
         backend.idempotency.purge(now=utc_now())
+        ask_for_deliveries(backend.deliveries, backend.queue, now=utc_now())
+        backend.deliveries.purge(before=utc_now() - LOG_KEPT)
+
+    def deliver() -> None:
+        deliver_webhooks(context.courier, is_shutting_down=context.is_shutting_down)
 
     app.task(name=RUN_JOB_TASK)(run_job)
     app.task(name=SWEEP_TASK)(sweep_jobs)
+    app.task(name=DELIVER_TASK)(deliver)

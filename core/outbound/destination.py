@@ -50,7 +50,7 @@ def parse_url(text: str) -> Destination:
         raise ForbiddenUrl(f"The URL is longer than {MAX_URL_CHARS} characters.")
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise ForbiddenUrl(f"Not a URL: {error}.") from None
     if url.scheme not in DEFAULT_PORTS:
         raise ForbiddenUrl(f"The URL's scheme is {url.scheme[:20]!r}; use http or https.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from threading import BoundedSemaphore
@@ -32,7 +32,7 @@ class Courier:
 
     queue: DeliveryQueue
     client: OutboundClient
-    secrets: Sequence[str]
+    secrets: Sequence[str] = field(repr=False)
     rng: Random
     clock: Callable[[], datetime]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 
 class EventType(StrEnum):
@@ -15,7 +16,9 @@ class EventType(StrEnum):
     WEBHOOK_TEST = "webhook.test"  # sent on request only
 
 
-JOB_EVENTS = (EventType.JOB_SUCCEEDED, EventType.JOB_FAILED, EventType.JOB_CANCELLED)
+JobEvent = Literal[EventType.JOB_SUCCEEDED, EventType.JOB_FAILED, EventType.JOB_CANCELLED]
+
+JOB_EVENTS: tuple[JobEvent, ...] = (EventType.JOB_SUCCEEDED, EventType.JOB_FAILED, EventType.JOB_CANCELLED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ class Delivery:
     payload: str  # JSON, the bytes that are signed
     created_at: datetime
     job_id: str | None = None
+    owner: str | None = None  # the API key's id; None: made while authentication was off
     secret: str | None = field(default=None, repr=False)  # None: the server's
     status: DeliveryStatus = DeliveryStatus.PENDING
     attempts: int = 0  # begun so far
@@ -74,12 +75,13 @@ class DeliveryLog(Protocol):
     def list(
         self,
         *,
+        owner: str | None = None,
         job_id: str | None = None,
         status: DeliveryStatus | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> DeliveryPage:
-        """The page of deliveries after `cursor` (a DeliveryPage's), newest first."""
+        """The page of deliveries after `cursor` (a DeliveryPage's), newest first; `owner` None: everyone's."""
         ...
 
     def replay(self, delivery_id: str, *, now: datetime) -> Delivery:

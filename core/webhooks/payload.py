@@ -70,7 +70,7 @@ def job_document(job: Job) -> dict[str, Any]:
             "name": job.input.name,
             "media_type": job.input.media_type,
             "bytes": job.input.bytes,
-            "sha256": job.input.sha256,
+            "sha256": job.input.sha256 or None,
             "duration_s": job.input.duration_s,
             "sample_rate": job.input.sample_rate,
             "channels": job.input.channels,
@@ -85,7 +85,7 @@ def job_document(job: Job) -> dict[str, Any]:
         "started_at": _time(job.started_at),
         "finished_at": _time(job.finished_at),
         "expires_at": _time(job.expires_at),
-        "links": {"self": href, "cancel": None, "events": None},
+        "links": {"self": href, "cancel": None, "events": f"{href}/events"},
     }
 
 

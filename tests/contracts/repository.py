@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ import pytest
 
 from core.errors import Conflict, EnhancerError, JobCancelled, LeaseLost, NotFound
 from core.ids import new_id
-from core.jobs import Device, Job, JobStatus, Lane, Problem, Progress, Stage
+from core.jobs import Device, InputFile, Job, JobStatus, Lane, Problem, Progress, Stage
 from core.repository import JobRepository, RetentionRepository, RunRepository
 from tests.factories import NOON, make_job, make_output
 
@@ -184,6 +185,7 @@ class RepositoryContract:
             lambda: repository.report_progress(
                 job.id, lease_token=token, stage=Stage.ENHANCE, progress=Progress(fraction=0.5)
             ),
+            lambda: repository.record_input(job.id, lease_token=token, input_file=job.input),
             lambda: succeed(repository, old),
             lambda: repository.fail(job.id, lease_token=token, error=FAULT, now=now),
             lambda: repository.confirm_cancelled(job.id, lease_token=token, now=now),
@@ -226,6 +228,28 @@ class RepositoryContract:
 
         assert again.progress == Progress(duration_s=10.0)
         assert again.stage is None
+
+    def test_an_input_by_url_is_known_once_it_is_fetched(self, repository: Repository) -> None:
+        job = make_job()
+        elsewhere = InputFile(
+            name="talk.wav",
+            key=job.input.key,
+            bytes=0,
+            sha256="",
+            media_type="application/octet-stream",
+            url="https://example.com/talk.wav",
+        )
+        repository.add(replace(job, input=elsewhere))
+        run = claim(repository, job)
+        fetched = replace(job.input, url=elsewhere.url)
+
+        repository.record_input(job.id, lease_token=token_of(run), input_file=fetched)
+
+        assert not run.input.is_stored
+        stored = repository.get(job.id)
+        assert stored.input == fetched
+        assert stored.input.is_stored
+        assert stored.progress == Progress(duration_s=10.0)
 
     def test_success_commits_outputs_in_order(self, repository: Repository, job: Job) -> None:
         run = claim(repository, job)

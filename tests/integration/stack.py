@@ -91,6 +91,7 @@ class Stack:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self.processes.clear()
+        self.backend.jobs.close()
 
     def submit(self, recording: Path, *, preset: str = "clean-only", name: str | None = None) -> str:
         """Submit a recording as the API does; its id."""
@@ -112,6 +113,7 @@ class Stack:
             store=self.backend.store,
             jobs=self.backend.jobs,
             queue=self.backend.queue,
+            outbound=self.backend.outbound,
             settings=self.settings,
             now=utc_now(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from fastapi.testclient import TestClient
 
 from api.main import create_app
 from core.backend import Backend
+from core.database import engine_of
+from core.outbound.client import OutboundClient
 from core.settings import Settings
+from core.webhooks.outbox_sql import SqlOutbox
 from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository
-from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
+from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 
 
 @pytest.fixture
@@ -47,8 +51,18 @@ def backend(
     queue: FakeJobQueue,
     keys: FakeKeyRepository,
     idempotency: FakeIdempotencyRepository,
-) -> Backend:
-    return Backend(store=store, jobs=jobs, queue=queue, keys=keys, idempotency=idempotency)
+) -> Iterator[Backend]:
+    engine = engine_of("sqlite://")  # without tables: the tests of webhooks bring their own
+    yield Backend(
+        store=store,
+        jobs=jobs,
+        queue=queue,
+        keys=keys,
+        idempotency=idempotency,
+        deliveries=SqlOutbox(engine),
+        outbound=OutboundClient(resolve=fake_resolve),
+    )
+    engine.dispose()
 
 
 @pytest.fixture

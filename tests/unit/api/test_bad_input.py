@@ -263,13 +263,6 @@ class TestBodies:
         assert response.json()["code"] == "unsupported_media"
         assert "multipart/form-data" in response.json()["detail"]
 
-    @pytest.mark.parametrize("body", [b'{"input": {"url": "https://example.org/talk.wav"}}', b"{", b""])
-    def test_json_body_is_told_to_be_unsupported(self, client: TestClient, body: bytes) -> None:
-        response = client.post(JOBS, content=body, headers={"Content-Type": "application/json"})
-
-        assert response.status_code == 422
-        assert "not supported yet" in response.json()["detail"]
-
     def test_empty_raw_body_is_refused(self, client: TestClient) -> None:
         response = client.post(
             JOBS, params={"preset": "clean-only"}, content=b"", headers={"Content-Type": "audio/wav"}

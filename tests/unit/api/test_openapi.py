@@ -43,6 +43,10 @@ def test_surface_is_complete(document: dict[str, Any]) -> None:
         "POST /api/v1/jobs/{job_id}/cancel",
         "GET /api/v1/jobs/{job_id}/events",
         "GET /api/v1/jobs/{job_id}/outputs/{name}",
+        "GET /api/v1/webhooks/deliveries",
+        "GET /api/v1/webhooks/deliveries/{delivery_id}",
+        "POST /api/v1/webhooks/deliveries/{delivery_id}/replay",
+        "POST /api/v1/webhooks/test",
         "GET /api/v1/presets",
         "GET /api/v1/models",
         "POST /api/enhance",
@@ -75,9 +79,18 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
         assert name in document["components"][kind]
 
 
-def test_upload_is_described_as_form_and_as_raw_body(document: dict[str, Any]) -> None:
+def test_events_are_described_with_their_signature(document: dict[str, Any]) -> None:
+    assert set(document["webhooks"]) == {"job.succeeded", "job.failed", "job.cancelled"}
+    for event in document["webhooks"].values():
+        headers = {parameter["name"]: parameter["required"] for parameter in event["post"]["parameters"]}
+
+        assert headers == {"webhook-id": True, "webhook-timestamp": True, "webhook-signature": True}
+
+
+def test_upload_is_described_as_form_raw_body_and_reference(document: dict[str, Any]) -> None:
     for path in ("/api/v1/jobs", "/api/enhance"):
         content = document["paths"][path]["post"]["requestBody"]["content"]
 
-        assert set(content) == {"multipart/form-data", "audio/*", "application/octet-stream"}
+        assert set(content) == {"multipart/form-data", "audio/*", "application/octet-stream", "application/json"}
+        assert "input" in content["application/json"]["schema"]["required"]
         assert content["multipart/form-data"]["schema"]["required"] == ["file"]

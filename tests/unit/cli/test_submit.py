@@ -20,10 +20,13 @@ from api.main import create_app
 from cli.client import ATTEMPTS, ApiError, LimpidClient, RemoteOutput
 from cli.main import app
 from core.backend import Backend
+from core.database import create_engine_for
 from core.jobs import Device, Lane
+from core.outbound.client import OutboundClient
 from core.settings import Settings
+from core.webhooks.outbox_sql import SqlOutbox
 from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository
-from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
+from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 from tests.unit.api.jobs_on_record import fail, finish, start
 
 RESULT = b"RIFF enhanced"
@@ -70,14 +73,16 @@ def transport(
 ) -> httpx.MockTransport:
     """Carries httpx requests into the application."""
     settings = Settings(data_dir=tmp_path / "server")
-    server = TestClient(
-        create_app(
-            settings,
-            Backend(
-                store=store, jobs=jobs, queue=queue, keys=FakeKeyRepository(), idempotency=FakeIdempotencyRepository()
-            ),
-        )
+    backend = Backend(
+        store=store,
+        jobs=jobs,
+        queue=queue,
+        keys=FakeKeyRepository(),
+        idempotency=FakeIdempotencyRepository(),
+        deliveries=SqlOutbox(create_engine_for(settings)),
+        outbound=OutboundClient(resolve=fake_resolve),
     )
+    server = TestClient(create_app(settings, backend))
 
     def handle(request: httpx.Request) -> httpx.Response:
         answer = server.request(

@@ -26,11 +26,13 @@ from core.ids import new_id
 from core.jobs import Device, InputFile, Job, JobStatus, Lane
 from core.model_catalogue import MODELS
 from core.options import resolve_options
+from core.outbound.client import OutboundClient
 from core.services import InputUpload, JobRequest, cancel_job, submit_job
 from core.settings import Settings
-from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
+from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+OUTBOUND = OutboundClient(resolve=fake_resolve)
 CLEAN_ONLY = JobRequest(preset="clean-only")
 
 
@@ -79,7 +81,17 @@ def submit(
     settings: Settings,
 ) -> Job:
     job_id = stored.key.split("/")[1]
-    return submit_job(stored, request, job_id=job_id, store=store, jobs=jobs, queue=queue, settings=settings, now=NOW)
+    return submit_job(
+        stored,
+        request,
+        job_id=job_id,
+        store=store,
+        jobs=jobs,
+        queue=queue,
+        outbound=OUTBOUND,
+        settings=settings,
+        now=NOW,
+    )
 
 
 class TestInputUpload:

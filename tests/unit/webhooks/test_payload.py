@@ -55,7 +55,7 @@ def test_event_says_type_time_and_job() -> None:
     event = json.loads(job_payload(EventType.JOB_SUCCEEDED, job, now=NOON))
 
     assert list(event) == ["type", "timestamp", "data"]
-    assert (event["type"], event["timestamp"]) == ("job.succeeded", "2026-11-20T12:00:00Z")
+    assert (event["type"], event["timestamp"]) == ("job.succeeded", NOON.isoformat().replace("+00:00", "Z"))
     assert event["data"] == job_document(job)
 
 

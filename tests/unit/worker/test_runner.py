@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import threading
 from collections.abc import Callable
@@ -16,10 +17,13 @@ from core.enhancement.pipeline import PipelineResult
 from core.enhancement.progress import ProgressSink
 from core.errors import InvalidAudio, StorageError
 from core.jobs import Job, JobStatus, Progress, Stage
+from core.outbound.client import OutboundClient
+from core.services import check_recording
 from core.settings import Settings
 from tests.factories import make_job
 from tests.fakes import FakeJobRepository, FakeObjectStore
 from worker import lease as lease_module
+from worker.fetching import InputFetcher
 from worker.lease import utc_now
 from worker.model_cache import ModelCache
 from worker.processing import Processor
@@ -57,7 +61,14 @@ class ScriptedPipeline:
 class Bench:
     """A runner on fakes, with one queued job."""
 
-    def __init__(self, tmp_path: Path, pipeline: ScriptedPipeline, **settings: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        tmp_path: Path,
+        pipeline: ScriptedPipeline,
+        *,
+        outbound: OutboundClient | None = None,
+        **settings: Any,  # noqa: ANN401
+    ) -> None:
         self.settings = Settings(data_dir=tmp_path, **settings)
         self.runs = FakeJobRepository(max_attempts=self.settings.max_attempts)
         self.store = FakeObjectStore()
@@ -70,6 +81,14 @@ class Bench:
             runs=self.runs,
             processor=Processor(
                 store=self.store,
+                fetcher=InputFetcher(
+                    runs=self.runs,
+                    store=self.store,
+                    client=outbound or OutboundClient(),
+                    check_recording=functools.partial(check_recording, settings=self.settings),
+                    max_bytes=self.settings.max_upload_bytes,
+                    timeout_s=self.settings.fetch_timeout_s,
+                ),
                 models=ModelCache(_no_engine, capacity=1),
                 pipeline=pipeline,
                 scratch_dir=self.settings.resolved_scratch_dir,

@@ -1,0 +1,35 @@
+"""The outbox's contract on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from core.database import engine_of
+from core.repository_sql import SqlJobRepository
+from core.webhooks.outbox_sql import SqlOutbox
+from tests.contracts.outbox import OutboxContract
+from tests.contracts.repository import MAX_ATTEMPTS
+
+
+class TestSqliteOutbox(OutboxContract):
+    """The contract on a SQLite file."""
+
+    @pytest.fixture
+    def engine(self, sqlite_database: str) -> Iterator[Engine]:
+        """A fresh database."""
+        engine = engine_of(sqlite_database)
+        yield engine
+        engine.dispose()
+
+    @pytest.fixture
+    def outbox(self, engine: Engine) -> SqlOutbox:
+        """An empty outbox."""
+        return SqlOutbox(engine)
+
+    @pytest.fixture
+    def repository(self, engine: Engine) -> SqlJobRepository:
+        """The jobs beside it."""
+        return SqlJobRepository(engine, max_attempts=MAX_ATTEMPTS)

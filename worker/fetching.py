@@ -1,0 +1,66 @@
+"""Inputs by URL: fetched by the worker that runs the job, then kept like every other input."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from core.errors import InvalidInput, UnsupportedMedia
+from core.jobs import InputFile, Job, Progress, Stage
+from core.outbound.client import OutboundClient
+from core.outbound.fetch import fetch_to
+from core.repository import RunRepository
+from core.storage import ObjectStore
+from worker.lease import Lease
+
+logger = logging.getLogger(__name__)
+
+CheckRecording = Callable[[InputFile, BinaryIO], InputFile]
+"""core.services.check_recording, which loads the decoders: only a worker's child process imports it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFetcher:
+    """Fetches inputs. `max_bytes` and `timeout_s` are for one of them."""
+
+    runs: RunRepository
+    store: ObjectStore
+    client: OutboundClient
+    check_recording: CheckRecording
+    max_bytes: int
+    timeout_s: float
+
+    def fetch(self, job: Job, lease: Lease, path: Path) -> InputFile:
+        """Fetch the job's input to `path`, check that it is audio, store it, and note what it is.
+
+        A later attempt finds it in the store. Raises what `fetch_to` and `check_recording` raise, StorageError, and
+        what `lease.check` raises as soon as the run must stop.
+        """
+        url = job.input.url
+        if url is None:
+            raise InvalidInput("The job has neither a recording nor a URL.")
+        lease.report(Stage.PREPARE, Progress())
+        sha256 = hashlib.sha256()
+        with path.open("wb") as file:
+
+            def write(block: bytes) -> None:
+                lease.check()
+                sha256.update(block)
+                file.write(block)
+
+            found = fetch_to(url, write, max_bytes=self.max_bytes, timeout_s=self.timeout_s, client=self.client)
+        if not found.bytes:
+            raise UnsupportedMedia("The file at the URL is empty (0 bytes).")
+        fetched = replace(
+            job.input, name=found.name, media_type=found.media_type, bytes=found.bytes, sha256=sha256.hexdigest()
+        )
+        with path.open("rb") as recording:
+            input_file = self.check_recording(fetched, recording)
+        lease.persist(lambda: self.store.upload(path, input_file.key, media_type=input_file.media_type))
+        lease.persist(lambda: self.runs.record_input(job.id, lease_token=lease.token, input_file=input_file))
+        logger.info("input fetched", extra={"job_id": job.id, "input_bytes": input_file.bytes})
+        return input_file
