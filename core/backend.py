@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pydantic import SecretStr
+from sqlalchemy import Engine
 
 from core.access.keys import KeyRepository
 from core.access.keys_sql import SqlKeyRepository

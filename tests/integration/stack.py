@@ -91,6 +91,7 @@ class Stack:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self.processes.clear()
+        self.backend.close()
         self.backend.jobs.close()
 
     def submit(self, recording: Path, *, preset: str = "clean-only", name: str | None = None) -> str:
