@@ -36,6 +36,12 @@ class Backend:
     idempotency: IdempotencyRepository
     deliveries: SqlOutbox
     outbound: OutboundClient
+    engine: Engine | None = None  # None for parts that need no database
+
+    def close(self) -> None:
+        """Close the database's idle connections; for who opens a backend and goes on without it."""
+        if self.engine is not None:
+            self.engine.dispose()
 
 
 def open_backend(settings: Settings) -> Backend:
@@ -55,6 +61,7 @@ def open_backend(settings: Settings) -> Backend:
         idempotency=SqlIdempotencyRepository(engine),
         deliveries=SqlOutbox(engine),
         outbound=OutboundClient(allow=settings.webhook_allow),
+        engine=engine,
     )
 
 
