@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
@@ -90,6 +91,7 @@ def run_chain(
     sample_rate: int,
     channels: int,
     scratch: Callable[[str], Path],
+    on_block: Callable[[], None] | None = None,
 ) -> Callable[[], Iterator[FloatArray]]:
     """Return a stream like `source`, blocks (C, T), that has gone through the enabled `steps`, in their order.
 
@@ -97,6 +99,7 @@ def run_chain(
     input first ends a pass: its input is written to `scratch(name)`, raw float32, while it is analysed; that happens
     here, the last pass each time the returned function is called. `source` may be called more than once and must yield
     the same each time. At most two scratch files exist at a time; the last one stays for the caller to remove.
+    `on_block` is called after each block of an analysing pass; what it raises stops the chain.
     """
     stream = source
     starters: list[Callable[[], Processor]] = []
@@ -108,15 +111,15 @@ def run_chain(
         if analyser is None:
             starters.append(partial(step.start, sample_rate, channels))
             continue
+        watched = _watched(_process(stream, starters), analyser, on_block)
         if starters:
             path = scratch(f"chain-{place}")
-            write_raw(path, _watched(_process(stream, starters), analyser))
+            write_raw(path, watched)
             if spilled is not None:
                 spilled.unlink()
             stream, spilled = partial(read_raw, path, channels=channels, block_frames=BLOCK_FRAMES), path
         else:
-            for block in stream():
-                analyser.update(block)
+            deque(watched, maxlen=0)
         starters = [partial(step.start, sample_rate, channels, analysis=analyser.result())]
     return partial(_process, stream, starters)
 
@@ -139,7 +142,11 @@ def _process(
             yield wav
 
 
-def _watched(blocks: Iterable[FloatArray], analyser: Analyser) -> Iterator[FloatArray]:
+def _watched(
+    blocks: Iterable[FloatArray], analyser: Analyser, on_block: Callable[[], None] | None
+) -> Iterator[FloatArray]:
     for block in blocks:
         analyser.update(block)
+        if on_block is not None:
+            on_block()
         yield block

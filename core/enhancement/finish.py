@@ -70,6 +70,7 @@ def finish(
             sample_rate=native.sample_rate,
             channels=native.channels,
             scratch=partial(_chain_scratch, workspace, stem),
+            on_block=partial(on_fraction, 0.0),  # so that a cancelled job stops in here too
         )
         for index, stem in enumerate(stems)
     ]

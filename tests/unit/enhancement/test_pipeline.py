@@ -213,6 +213,16 @@ def test_a_sink_that_raises_stops_the_run_and_leaves_no_scratch(tmp_path: Path, 
     assert not list((tmp_path / "workspace").glob("*.f32"))
 
 
+def test_a_run_can_be_stopped_while_the_chain_measures_the_recording(tmp_path: Path) -> None:
+    sink = Recorder(stop_at=Stage.FINISH)
+
+    with pytest.raises(JobCancelled):
+        run(tmp_path, noise(30_000, 1), 16_000, None, overrides={"chain": [{"step": "peak_normalize"}]}, sink=sink)
+
+    assert len([stage for stage, _ in sink.steps if stage is Stage.FINISH]) == 1
+    assert sink.steps[-1][1].fraction < 0.5
+
+
 def test_silence_stays_exact_silence_through_engine_and_chain(tmp_path: Path) -> None:
     wav = np.zeros((2, 30_000), dtype=np.float32)
 
