@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     ),
     "submit": LazyCommand(module="cli.submit", attribute="submit", help="Submit files to a server as jobs."),
     "presets": LazyCommand(module="cli.presets", attribute="presets", help="List the presets."),
-    "models": LazyCommand(module="cli.models", attribute="app", help="List, pull and describe models."),
+    "models": LazyCommand(module="cli.models", attribute="app", help="List, pull and describe models.", extra="worker"),
     "keys": LazyCommand(module="cli.keys", attribute="app", help="Create, list and revoke API keys."),
     "doctor": LazyCommand(module="cli.doctor", attribute="doctor", help="Check configuration and services."),
     "migrate": LazyCommand(module="cli.processes", attribute="migrate", help="Bring the database to this version."),
