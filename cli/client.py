@@ -141,16 +141,28 @@ class LimpidClient:
         *,
         preset: str | None = None,
         options: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
         on_sent: BytesCallback | None = None,
     ) -> RemoteJob:
-        """Stream the file to the server; the job as accepted. OSError when the file cannot be read."""
-        query = {"name": path.name, "preset": preset, "options": json.dumps(options) if options else None}
+        """Stream the file to the server; the job as accepted. OSError when the file cannot be read.
+
+        With an `idempotency_key` the call may be repeated: the server makes one job of all calls with the same key.
+        """
+        query = {
+            "name": safe_file_name(path.name),
+            "preset": preset,
+            "options": json.dumps(options) if options else None,
+        }
         with path.open("rb") as file, _transport_errors_as_api_errors(self._http.base_url):
             response = self._http.post(
                 "/api/v1/jobs",
                 params={name: value for name, value in query.items() if value is not None},
                 content=_blocks_of(file.read, on_sent),
-                headers={"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)},
+                headers={
+                    "Content-Type": "application/octet-stream",
+                    "Content-Length": str(path.stat().st_size),
+                    **({"Idempotency-Key": idempotency_key} if idempotency_key else {}),
+                },
             )
         return RemoteJob.from_response(_checked(response))
 

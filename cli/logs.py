@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 _QUIETER = {
+    "httpx": logging.WARNING,  # one line per request
     "celery.app.trace": logging.WARNING,  # repeats, with every argument, what the worker says of a job
     "celery.worker.strategy": logging.WARNING,
     "kombu.connection": logging.ERROR,  # warns that a folder has no host name

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
         module="cli.enhance", attribute="enhance", help="Enhance files directly, without a server.", extra="worker"
     ),
     "submit": LazyCommand(module="cli.submit", attribute="submit", help="Submit files to a server as jobs."),
+    "watch": LazyCommand(module="cli.watch", attribute="watch", help="Enhance what arrives in a folder."),
     "presets": LazyCommand(module="cli.presets", attribute="presets", help="List the presets."),
     "models": LazyCommand(module="cli.models", attribute="app", help="List, pull and describe models.", extra="worker"),
     "keys": LazyCommand(module="cli.keys", attribute="app", help="Create, list and revoke API keys."),
