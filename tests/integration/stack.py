@@ -44,6 +44,7 @@ class Stack:
     settings: Settings
     backend: Backend
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _job_worker: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def open(cls, data_dir: Path, servers: Mapping[str, str]) -> Stack:
@@ -64,6 +65,17 @@ class Stack:
     def start_worker(self, queues: str = JOB_QUEUES, *, has_faults: bool = True) -> subprocess.Popen[bytes]:
         """`limpid worker` with one job at a time."""
         return self._start(["worker", "--queues", queues, "--concurrency", "1"], has_faults=has_faults)
+
+    def job_worker(self) -> subprocess.Popen[bytes]:
+        """The worker that tests share, with faults; started when there is none."""
+        if self._job_worker is None or self._job_worker not in self.processes:
+            self._job_worker = self.start_worker()
+        return self._job_worker
+
+    def stop_job_worker(self) -> None:
+        """Stop the shared worker, if there is one."""
+        if self._job_worker is not None and self._job_worker in self.processes:
+            self.stop(self._job_worker)
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
         """`limpid scheduler`."""

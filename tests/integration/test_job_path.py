@@ -40,12 +40,9 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def worker(stack: Stack) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker that is there for one test."""
-    process = stack.start_worker()
-    yield process
-    if process in stack.processes:
-        stack.stop(process)
+def worker(stack: Stack) -> subprocess.Popen[bytes]:
+    """The stack's worker: the one that the test before left, or a new one."""
+    return stack.job_worker()
 
 
 @pytest.fixture
@@ -111,6 +108,7 @@ def test_a_job_goes_all_the_way(stack: Stack, worker: subprocess.Popen[bytes], t
 def test_torch_is_loaded_in_the_child_only(stack: Stack, tmp_path: Path) -> None:
     _install_small_model(stack)
     recording = make_recording(tmp_path)
+    stack.stop_job_worker()
     worker = stack.start_worker(has_faults=False)
 
     job = stack.wait_until_ended(stack.submit(recording, preset="speech-dns48"))
@@ -164,14 +162,15 @@ def test_a_killed_worker_gives_its_job_to_the_next(
     job_id = stack.submit(recording)
     stack.wait_until_running(job_id)
 
+    [orphan] = children_of(worker)
     stack.stop(worker, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{orphan}").exists(), timeout_s=30, what="the orphaned child ends by itself")
     stack.open_gate(gated_name)
-    stack.start_worker()
+    stack.job_worker()
 
     job = stack.wait_until_ended(job_id)
     assert job.attempt == 2
     assert_succeeded_once(stack, job, recording)
-    stack.stop(stack.processes[-1])
 
 
 def test_a_stopped_worker_gives_its_job_back_uncounted(
@@ -188,11 +187,10 @@ def test_a_stopped_worker_gives_its_job_back_uncounted(
     assert waiting.uncounted_attempts == waiting.attempt
     assert not _scratch_of(stack, waiting)
     stack.open_gate(gated_name)
-    successor = stack.start_worker()
+    stack.job_worker()
     job = stack.wait_until_ended(job_id)
     assert job.attempt == waiting.attempt + 1
     assert_succeeded_once(stack, job, recording)
-    stack.stop(successor)
 
 
 def test_a_job_that_kills_every_worker_fails(stack: Stack, worker: subprocess.Popen[bytes], tmp_path: Path) -> None:
@@ -230,14 +228,14 @@ def test_a_message_delivered_five_times_is_one_run(
 
 def test_a_flushed_broker_loses_no_job(stack: Stack, tmp_path: Path) -> None:
     recording = make_recording(tmp_path)
+    stack.stop_job_worker()
     job_ids = [stack.submit(recording) for _ in range(3)]
 
     _flush_broker(stack)
-    worker = stack.start_worker()
+    stack.job_worker()
 
     for job_id in job_ids:
         assert_succeeded_once(stack, stack.wait_until_ended(job_id), recording)
-    stack.stop(worker)
 
 
 def test_a_cancelled_job_frees_its_worker(
