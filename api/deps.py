@@ -32,6 +32,12 @@ def _job_id(job_id: Annotated[str, Path(description="As `POST /jobs` gave it")])
     return job_id
 
 
+def _upload_id(upload_id: Annotated[str, Path(description="As `POST /uploads` gave it")]) -> str:
+    if not _JOB_ID.fullmatch(upload_id):
+        raise NotFound(f"There is no upload {upload_id[:100]!r}.")
+    return upload_id
+
+
 def _query_options(
     preset: Annotated[
         str | None, Query(description="A form's field replaces it", json_schema_extra={"enum": list(PRESETS)})
@@ -58,4 +64,5 @@ SettingsDep = Annotated[Settings, Depends(_settings)]
 BackendDep = Annotated[Backend, Depends(_backend)]
 JobIdDep = Annotated[str, Depends(_job_id)]
 IdempotencyKeyDep = Annotated[str | None, Depends(_idempotency_key)]
+UploadIdDep = Annotated[str, Depends(_upload_id)]
 QueryOptionsDep = Annotated[QueryOptions, Depends(_query_options)]

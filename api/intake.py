@@ -61,9 +61,9 @@ class Incoming:
     """A recording that has arrived whole, or is elsewhere, and what the client wants of it."""
 
     job_id: str  # of the job that it may become
-    upload: InputUpload | None  # not finished: its bytes are removed unless it is; None: the recording is at `url`
+    upload: InputUpload | None  # not finished: its bytes are removed unless it is
     request: JobRequest
-    url: str | None = None
+    url: str | None = None  # without `upload`: where the recording is; None: it is the complete upload of `job_id`
 
 
 async def receive(
@@ -109,7 +109,8 @@ async def receive(
     body = await run_in_threadpool(_open_body, request, query, open_upload, backend=backend, settings=settings)
     _check_declared_size(request, max_file_bytes=settings.max_upload_bytes)
     async with contextmanager_in_threadpool(uploads):
-        async for block in _blocks(request, max_file_bytes=settings.max_upload_bytes):
+        max_file_bytes = settings.max_upload_bytes
+        async for block in body_blocks(request, max_file_bytes=max_file_bytes, overhead_bytes=FORM_OVERHEAD_BYTES):
             await run_in_threadpool(feed, block)
         return await run_in_threadpool(finish)
 
@@ -122,8 +123,9 @@ async def _receive_reference(request: Request, query: QueryOptions, *, take: Cal
             raise InputTooLarge(f"The JSON is larger than the limit of {MAX_FIELD_BYTES} bytes.")
 
     def finish() -> T:
-        url, job_request = parse_submission(decode_text(bytes(body)), query.fields)
-        return take(Incoming(job_id=new_id(), upload=None, url=url, request=job_request))
+        reference, job_request = parse_submission(decode_text(bytes(body)), query.fields)
+        job_id = reference.upload_id or new_id()
+        return take(Incoming(job_id=job_id, upload=None, url=reference.url, request=job_request))
 
     return await run_in_threadpool(finish)
 
@@ -197,12 +199,13 @@ def _check_declared_size(request: Request, *, max_file_bytes: int) -> None:
         raise _too_large(max_file_bytes)
 
 
-async def _blocks(request: Request, *, max_file_bytes: int) -> AsyncIterator[bytes]:
+async def body_blocks(request: Request, *, max_file_bytes: int, overhead_bytes: int = 0) -> AsyncIterator[bytes]:
+    """The body in blocks of at least BLOCK_BYTES but the last; InputTooLarge past `max_file_bytes` + overhead."""
     buffer = bytearray()
     received = 0
     async for chunk in _chunks(request):
         received += len(chunk)
-        if received > max_file_bytes + FORM_OVERHEAD_BYTES:
+        if received > max_file_bytes + overhead_bytes:
             raise _too_large(max_file_bytes)
         buffer += chunk
         if len(buffer) >= BLOCK_BYTES:

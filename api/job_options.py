@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 
 from core.errors import InvalidOptions
@@ -78,15 +78,27 @@ class JobOptions(BaseModel):
 
 
 class InputReference(BaseModel):
-    """A recording that is elsewhere."""
+    """A recording that is elsewhere: at a URL, or a complete upload."""
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(
+    url: str | None = Field(
+        default=None,
         max_length=MAX_URL_CHARS,
         description="http or https; a public address; not redirected. Fetched when a worker takes the job.",
         examples=["https://example.com/talks/talk.ogg"],
     )
+    upload_id: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        description="Of a complete upload (`POST /uploads`). The job's id will be the same.",
+    )
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if (self.url is None) == (self.upload_id is None):
+            raise ValueError("give either url or upload_id")
+        return self
 
 
 class JobSubmission(JobOptions):
@@ -105,12 +117,12 @@ def parse_job_request(fields: Mapping[str, str]) -> JobRequest:
     return _request_of(_parse(JobOptions, fields.get("options", "").strip() or "{}"), fields)
 
 
-def parse_submission(text: str, fields: Mapping[str, str]) -> tuple[str, JobRequest]:
-    """The recording's URL and the request in a JSON body; `fields` may name the preset. InvalidOptions as above."""
+def parse_submission(text: str, fields: Mapping[str, str]) -> tuple[InputReference, JobRequest]:
+    """Where the recording is and the request in a JSON body; `fields` may name the preset. InvalidOptions as above."""
     if fields.get("options"):
         raise InvalidOptions("The options are given twice: in the query beside the JSON body.")
     submission = _parse(JobSubmission, text)
-    return submission.input.url, _request_of(submission, fields)
+    return submission.input, _request_of(submission, fields)
 
 
 def _request_of(options: JobOptions, fields: Mapping[str, str]) -> JobRequest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from fastapi import Request
 from fastapi.concurrency import contextmanager_in_threadpool
@@ -14,11 +15,17 @@ from api.polling import JobDocument, view_job
 from core.access.keys import Caller
 from core.backend import Backend
 from core.duplicates import find_result
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.idempotency import IdempotentAttempt, fingerprint_of, parse_key
-from core.jobs import Job
-from core.services import check_request, submit_job, submit_url
+from core.jobs import InputFile, Job
+from core.repository import has_job
+from core.services import JobRequest, check_request, submit_job, submit_url
 from core.settings import Settings
+from core.uploads.services import find_upload, taken
+from core.uploads.upload import Upload, UploadStatus
+
+CREATED = 202
+FOUND = 200  # the result of an earlier job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,21 +33,100 @@ class Submission:
     """The reply to a request that submits a recording."""
 
     job_id: str
-    status: int  # 202, or 200 for the result of an earlier job
+    status: int  # CREATED or FOUND
     body: str
     is_replayed: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class SubmissionDesk:
+    """Makes jobs for one caller."""
+
+    caller: Caller
+    backend: Backend
+    settings: Settings
+
+    def take(self, incoming: Incoming) -> tuple[Job, int]:
+        """The job for what has arrived, and the status of the reply; blocks.
+
+        CREATED and a new job; or FOUND and, where the client asks not to do again what was done, the job that did it.
+        """
+        if incoming.url is not None:
+            return self._submit_url(incoming.url, incoming), CREATED
+        if incoming.upload is None:
+            return self._take_upload(incoming)
+        upload = incoming.upload
+        result = self._find_result(incoming.request, sha256=upload.sha256, size_bytes=upload.bytes)
+        if result is not None:
+            return result, FOUND
+        return self._submit(upload.finish(), incoming), CREATED
+
+    def _take_upload(self, incoming: Incoming) -> tuple[Job, int]:
+        """What is wrong with the options leaves the upload as it is."""
+        upload = self._find_upload(incoming.job_id)
+        if upload.status is not UploadStatus.COMPLETE:
+            raise Conflict(f"The upload is {upload.status}. Complete it first.")
+        check_request(incoming.request, outbound=self.backend.outbound, settings=self.settings)
+        result = self._find_result(incoming.request, sha256=upload.sha256 or "", size_bytes=upload.bytes)
+        if result is not None:
+            return result, FOUND
+        with taken(upload, desk=self.backend.uploads) as stored:
+            return self._submit(stored, incoming, is_kept=True), CREATED
+
+    def _find_upload(self, upload_id: str) -> Upload:
+        try:
+            return find_upload(upload_id, desk=self.backend.uploads, caller=self.caller)
+        except NotFound:
+            if has_job(upload_id, jobs=self.backend.jobs) and self.caller.sees(self.backend.jobs.get(upload_id)):
+                raise Conflict("A job has been made of this upload: its id is the upload's.") from None
+            raise
+
+    def _find_result(self, request: JobRequest, *, sha256: str, size_bytes: int) -> Job | None:
+        if not request.dedupe:
+            return None
+        return find_result(
+            sha256,
+            check_request(request, outbound=self.backend.outbound, settings=self.settings),
+            size_bytes=size_bytes,
+            owner=self.caller.owner,
+            jobs=self.backend.jobs,
+            models_dir=self.settings.resolved_models_dir,
+            now=datetime.now(UTC),
+        )
+
+    def _submit(self, stored: InputFile, incoming: Incoming, *, is_kept: bool = False) -> Job:
+        return submit_job(
+            stored,
+            incoming.request,
+            job_id=incoming.job_id,
+            owner=self.caller.owner,
+            is_kept=is_kept,
+            store=self.backend.store,
+            jobs=self.backend.jobs,
+            queue=self.backend.queue,
+            outbound=self.backend.outbound,
+            settings=self.settings,
+            now=datetime.now(UTC),
+        )
+
+    def _submit_url(self, url: str, incoming: Incoming) -> Job:
+        return submit_url(
+            url,
+            incoming.request,
+            job_id=incoming.job_id,
+            owner=self.caller.owner,
+            jobs=self.backend.jobs,
+            queue=self.backend.queue,
+            outbound=self.backend.outbound,
+            settings=self.settings,
+            now=datetime.now(UTC),
+        )
+
+
 async def submit(
-    request: Request,
-    query: QueryOptions,
-    *,
-    idempotency_key: str | None,
-    caller: Caller,
-    backend: Backend,
-    settings: Settings,
+    request: Request, query: QueryOptions, *, idempotency_key: str | None, desk: SubmissionDesk
 ) -> Submission:
-    """Receive a recording and make a job of it, or find the one that an earlier request made.
+    """Receive a recording, or where it is, and make a job of it, or find the one that an earlier request made.
 
     With an `idempotency_key`: IdempotencyInFlight, before the body is read, while another request holds the key;
     IdempotencyMismatch when the key was used for something else.
@@ -48,103 +134,55 @@ async def submit(
     attempt: IdempotentAttempt | None = None
     if idempotency_key is not None:
         attempt = IdempotentAttempt(
-            backend.idempotency,
-            owner=caller.owner,
+            desk.backend.idempotency,
+            owner=desk.caller.owner,
             key=parse_key(idempotency_key),
-            has_job=lambda job_id: _has_job(backend, job_id),
+            has_job=partial(has_job, jobs=desk.backend.jobs),
         )
 
     def take(incoming: Incoming) -> Submission:
-        earlier = None
-        if attempt is not None:
-            earlier = attempt.settle(_fingerprint(incoming), job_id=incoming.job_id)
-        if earlier is not None and earlier.body is not None:
-            job_id, status = earlier.job_id or "", earlier.status or 202
-            return Submission(job_id=job_id, status=status, body=earlier.body, is_replayed=True)
-        if earlier is not None and earlier.job_id is not None:
-            job, status = backend.jobs.get(earlier.job_id), 202
-        else:
-            job, status = take_job(incoming, caller=caller, backend=backend, settings=settings)
-        body = JobDocument.of(view_job(job, backend)).body.decode()
-        if attempt is not None:
-            attempt.complete(job_id=job.id, status=status, body=body)
-        return Submission(job_id=job.id, status=status, body=body, is_replayed=earlier is not None)
+        return _take_once(incoming, desk=desk, attempt=attempt)
 
     on_block = None if attempt is None else attempt.keep_alive
     async with contextmanager_in_threadpool(attempt or nullcontext()):
-        return await receive(request, query, backend=backend, settings=settings, take=take, on_block=on_block)
+        return await receive(request, query, backend=desk.backend, settings=desk.settings, take=take, on_block=on_block)
 
 
-async def submit_at_once(
-    request: Request, query: QueryOptions, *, caller: Caller, backend: Backend, settings: Settings
-) -> Job:
+async def submit_at_once(request: Request, query: QueryOptions, *, desk: SubmissionDesk) -> Job:
     """Receive a recording and make a job of it, without regard to an Idempotency-Key."""
-
-    def take(incoming: Incoming) -> Job:
-        return take_job(incoming, caller=caller, backend=backend, settings=settings)[0]
-
-    return await receive(request, query, backend=backend, settings=settings, take=take)
-
-
-def take_job(incoming: Incoming, *, caller: Caller, backend: Backend, settings: Settings) -> tuple[Job, int]:
-    """The job for a recording that has arrived, and the status of the reply; blocks.
-
-    202 and a new job; or 200 and, where the client asks not to do again what was done, the job that did it.
-    """
-    now = datetime.now(UTC)
-    if incoming.upload is None:
-        job = submit_url(
-            incoming.url or "",
-            incoming.request,
-            job_id=incoming.job_id,
-            owner=caller.owner,
-            jobs=backend.jobs,
-            queue=backend.queue,
-            outbound=backend.outbound,
-            settings=settings,
-            now=now,
-        )
-        return job, 202
-    if incoming.request.dedupe:
-        result = find_result(
-            incoming.upload.sha256,
-            check_request(incoming.request, outbound=backend.outbound, settings=settings),
-            size_bytes=incoming.upload.bytes,
-            owner=caller.owner,
-            jobs=backend.jobs,
-            models_dir=settings.resolved_models_dir,
-            now=now,
-        )
-        if result is not None:
-            return result, 200
-    job = submit_job(
-        incoming.upload.finish(),
-        incoming.request,
-        job_id=incoming.job_id,
-        owner=caller.owner,
-        store=backend.store,
-        jobs=backend.jobs,
-        queue=backend.queue,
-        outbound=backend.outbound,
-        settings=settings,
-        now=now,
+    return await receive(
+        request,
+        query,
+        backend=desk.backend,
+        settings=desk.settings,
+        take=lambda incoming: desk.take(incoming)[0],
     )
-    return job, 202
+
+
+def _take_once(incoming: Incoming, *, desk: SubmissionDesk, attempt: IdempotentAttempt | None) -> Submission:
+    """The reply for what has arrived, or for what arrived in an earlier attempt."""
+    earlier = None
+    if attempt is not None:
+        earlier = attempt.settle(_fingerprint(incoming), job_id=incoming.job_id)
+    if earlier is not None and earlier.body is not None:
+        status = earlier.status or CREATED
+        return Submission(job_id=earlier.job_id or "", status=status, body=earlier.body, is_replayed=True)
+    if earlier is not None and earlier.job_id is not None:
+        job, status = desk.backend.jobs.get(earlier.job_id), CREATED
+    else:
+        job, status = desk.take(incoming)
+    body = JobDocument.of(view_job(job, desk.backend)).body.decode()
+    if attempt is not None:
+        attempt.complete(job_id=job.id, status=status, body=body)
+    return Submission(job_id=job.id, status=status, body=body, is_replayed=earlier is not None)
 
 
 def _fingerprint(incoming: Incoming) -> str:
     upload = incoming.upload
-    recording = (
-        {"url": incoming.url}
-        if upload is None
-        else {"name": upload.name, "bytes": upload.bytes, "sha256": upload.sha256}
-    )
+    if upload is not None:
+        recording = {"name": upload.name, "bytes": upload.bytes, "sha256": upload.sha256}
+    elif incoming.url is not None:
+        recording = {"url": incoming.url}
+    else:
+        recording = {"upload_id": incoming.job_id}
     return fingerprint_of({"recording": recording, "request": asdict(incoming.request)})
-
-
-def _has_job(backend: Backend, job_id: str) -> bool:
-    try:
-        backend.jobs.get(job_id)
-    except NotFound:
-        return False
-    return True

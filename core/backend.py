@@ -21,6 +21,9 @@ from core.settings import Settings
 from core.storage import ObjectStore
 from core.storage_local import LocalObjectStore
 from core.storage_s3 import S3ObjectStore
+from core.uploads.parts_stored import StoredParts
+from core.uploads.services import UploadDesk
+from core.uploads.upload_sql import SqlUploadRepository
 from core.webhooks.outbox_sql import SqlOutbox
 
 
@@ -34,6 +37,7 @@ class Backend:
     queue: JobQueue
     keys: KeyRepository
     idempotency: IdempotencyRepository
+    uploads: UploadDesk
     deliveries: SqlOutbox
     outbound: OutboundClient
     engine: Engine | None = None  # None for parts that need no database
@@ -48,8 +52,10 @@ def open_backend(settings: Settings) -> Backend:
     """The configured parts. Nothing connects yet, so that a process can start before its servers do."""
     prepare_broker(settings)
     engine = create_engine_for(settings)
+    store = open_store(settings)
+    parts = store.parts() if isinstance(store, S3ObjectStore) else StoredParts(store)
     return Backend(
-        store=open_store(settings),
+        store=store,
         jobs=SqlJobRepository(
             engine,
             max_attempts=settings.max_attempts,
@@ -59,6 +65,7 @@ def open_backend(settings: Settings) -> Backend:
         queue=CeleryJobQueue(make_celery(settings)),
         keys=SqlKeyRepository(engine),
         idempotency=SqlIdempotencyRepository(engine),
+        uploads=UploadDesk(uploads=SqlUploadRepository(engine), parts=parts, store=store),
         deliveries=SqlOutbox(engine),
         outbound=OutboundClient(allow=settings.webhook_allow),
         engine=engine,

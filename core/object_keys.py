@@ -16,6 +16,11 @@ def job_prefix(job_id: str) -> str:
     return f"jobs/{job_id}/"
 
 
+def input_key(job_id: str) -> str:
+    """Where a job's recording lies."""
+    return f"{job_prefix(job_id)}input"
+
+
 def attempt_prefix(job_id: str, attempt: int) -> str:
     """Where the outputs of one attempt lie; those of an attempt that died are deleted by it."""
     return f"{job_prefix(job_id)}{attempt}/"

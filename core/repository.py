@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from core.errors import NotFound
 from core.jobs import InputFile, Job, JobStatus, OutputFile, Problem, Progress, Stage
 
 
@@ -150,3 +151,12 @@ class RunRepository(Protocol):
     def mark_sent(self, job_id: str, *, now: datetime) -> None:
         """Note that the broker has the message."""
         ...
+
+
+def has_job(job_id: str, *, jobs: JobRepository) -> bool:
+    """True when there is, or was, a job of this id, whosever."""
+    try:
+        jobs.get(job_id)
+    except NotFound:
+        return False
+    return True

@@ -17,7 +17,7 @@ from core.errors import Gone, InputTooLarge, ModelUnavailable, NotFound, QueueEr
 from core.file_names import safe_file_name
 from core.jobs import Device, InputFile, Job, JobStatus, Lane, Progress
 from core.model_catalogue import Origin, find_model
-from core.object_keys import job_prefix
+from core.object_keys import input_key, job_prefix
 from core.options import EnhanceOptions, resolve_options
 from core.outbound.client import OutboundClient
 from core.outbound.fetch import ANY_MEDIA_TYPE, name_of
@@ -56,7 +56,7 @@ class InputUpload:
 
     def __init__(self, store: ObjectStore, *, job_id: str, name: str, media_type: str, max_bytes: int) -> None:
         self.job_id = job_id
-        self._key = f"{job_prefix(job_id)}input"
+        self._key = input_key(job_id)
         self.name = safe_file_name(name)
         self.bytes = 0
         self._media_type = media_type
@@ -123,6 +123,7 @@ def submit_job(
     *,
     job_id: str,
     owner: str | None = None,
+    is_kept: bool = False,
     store: ObjectStore,
     jobs: JobRepository,
     queue: JobQueue,
@@ -133,11 +134,12 @@ def submit_job(
     """Make a job of the stored recording, `owner`'s, and tell the workers; returns it as queued.
 
     Whatever is wrong (UnsupportedMedia, InvalidAudio, InputTooLarge, StorageError, what check_request raises) is
-    raised, and the recording removed. A broker that does not answer is no error: the job is in the database, and the
-    sweeper sends its message later.
+    raised, and the recording removed unless it `is_kept`. A broker that does not answer is no error: the job is in the
+    database, and the sweeper sends its message later.
     """
     with ExitStack() as undo:
-        undo.callback(_discard, store, job_id)
+        if not is_kept:
+            undo.callback(_discard, store, job_id)
         options = check_request(request, outbound=outbound, settings=settings)
         input_file = _probe_stored(stored, store=store, settings=settings)
         job = _new_job(job_id, input_file, request=request, options=options, owner=owner, settings=settings, now=now)
@@ -167,7 +169,7 @@ def submit_url(
     outbound.check_url(url)
     input_file = InputFile(
         name=safe_file_name(name_of(url)),
-        key=f"{job_prefix(job_id)}input",
+        key=input_key(job_id),
         bytes=0,
         sha256="",
         media_type=ANY_MEDIA_TYPE,

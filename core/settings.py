@@ -60,6 +60,7 @@ class Settings(BaseSettings):
 
     max_upload_bytes: int = Field(default=5 * GIB, gt=0)
     max_duration_s: float = Field(default=24 * 3600.0, gt=0)
+    upload_lifetime_s: float = Field(default=86400.0, gt=0)  # an upload in parts that is not used by then is removed
     retention_s: float = Field(default=7 * 86400.0, gt=0)  # files are kept for this long after the end
 
     auth: Literal["on", "off"] = "off"  # off: no API key is asked for, and the API listens on loopback only

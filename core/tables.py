@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from core.jobs import Device, JobStatus, Lane, Stage
+from core.uploads.upload import UploadStatus
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -66,7 +67,7 @@ class Base(DeclarativeBase):
     }
 
 
-def _one_of(column: str, values: type[JobStatus | Lane | Device | Stage]) -> str:
+def _one_of(column: str, values: type[JobStatus | Lane | Device | Stage | UploadStatus]) -> str:
     return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
 
 
@@ -213,3 +214,25 @@ class IdempotencyRow(Base):
     expires_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_idempotency_keys_expires_at", "expires_at"),)
+
+
+class UploadRow(Base):
+    """One upload in parts (core.uploads)."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    owner: Mapped[str | None] = mapped_column(String(36))
+    status: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(Text)
+    media_type: Mapped[str] = mapped_column(Text)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    reference: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint(_one_of("status", UploadStatus), name="status"),
+        Index("ix_uploads_expires_at", "expires_at"),
+    )

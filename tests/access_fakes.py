@@ -1,9 +1,9 @@
-"""In-memory adapters of the ports of core.access and core.intake; held to the same contracts as the real ones."""
+"""In-memory adapters of the ports of core.access, core.idempotency and core.uploads, under the real ones' contracts."""
 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
@@ -12,6 +12,7 @@ from uuid import uuid4
 from core.access.keys import ApiKey
 from core.errors import Conflict, IdempotencyInFlight, NotFound
 from core.idempotency import LOCK_S, TTL_S, IdempotencyRecord
+from core.uploads.upload import Upload, UploadStatus
 
 
 class FakeKeyRepository:
@@ -96,3 +97,41 @@ class FakeIdempotencyRepository:
         if kept is None or kept.record.token != record.token or kept.record.is_complete:
             raise IdempotencyInFlight("Wait for its answer, then send the request again.")
         return kept
+
+
+class FakeUploadRepository:
+    """Uploads in a dictionary."""
+
+    def __init__(self) -> None:
+        self._uploads: dict[str, Upload] = {}
+        self._lock = Lock()
+
+    def add(self, upload: Upload) -> None:
+        self._uploads[upload.id] = upload
+
+    def get(self, upload_id: str) -> Upload:
+        try:
+            return self._uploads[upload_id]
+        except KeyError:
+            raise NotFound("There is no such upload.") from None
+
+    def move(
+        self, upload_id: str, *, before: Collection[UploadStatus], after: UploadStatus, sha256: str | None = None
+    ) -> Upload:
+        with self._lock:
+            upload = self.get(upload_id)
+            if upload.status not in before:
+                raise Conflict(f"The upload is {upload.status}.")
+            self._uploads[upload_id] = replace(upload, status=after, sha256=sha256 or upload.sha256)
+            return self._uploads[upload_id]
+
+    def remove(self, upload_id: str) -> None:
+        self._uploads.pop(upload_id, None)
+
+    def list_expired(self, *, now: datetime, limit: int = 100) -> Sequence[Upload]:
+        due = [
+            upload
+            for upload in self._uploads.values()
+            if upload.expires_at <= now or upload.status is UploadStatus.ENDED
+        ]
+        return sorted(due, key=lambda upload: upload.expires_at)[:limit]

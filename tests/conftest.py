@@ -55,7 +55,8 @@ def _shared_postgres_database(postgres_url: str) -> Iterator[str]:
 @pytest.fixture
 def postgres_database(_shared_postgres_database: str) -> str:
     """The URL of a migrated database without rows."""
-    _execute(_shared_postgres_database, "TRUNCATE jobs, outputs, api_keys, idempotency_keys, webhook_deliveries")
+    tables = "jobs, outputs, api_keys, idempotency_keys, uploads, webhook_deliveries"
+    _execute(_shared_postgres_database, f"TRUNCATE {tables}")
     return _shared_postgres_database
 
 

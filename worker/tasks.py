@@ -15,6 +15,7 @@ from core.backend import Backend, open_backend
 from core.queue import DELIVER_TASK, RUN_JOB_TASK, SWEEP_TASK
 from core.retention import expire_jobs
 from core.settings import Settings
+from core.uploads.services import expire_uploads
 from core.webhooks.deliver import Courier
 from worker.deliveries import LOG_KEPT, ask_for_deliveries, deliver_webhooks, make_courier
 from worker.fetching import InputFetcher
@@ -135,6 +136,7 @@ def register_tasks(app: Celery, context: ProcessContext) -> None:
         backend = context.backend
         sweep(backend.jobs, backend.queue, backend.store, now=utc_now())
         expire_jobs(backend.jobs, backend.store, now=utc_now())
+        expire_uploads(backend.uploads, jobs=backend.jobs, now=utc_now())
         backend.idempotency.purge(now=utc_now())
         ask_for_deliveries(backend.deliveries, backend.queue, now=utc_now())
         backend.deliveries.purge(before=utc_now() - LOG_KEPT)

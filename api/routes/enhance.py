@@ -16,7 +16,7 @@ from api.openapi import LOCATION_HEADER, RETRY_AFTER_HEADER, UPLOAD_BODY, UPLOAD
 from api.polling import read_job, wait_for_job
 from api.routes.jobs import POLL_AFTER_S
 from api.schemas import job_href
-from api.submission import submit_at_once
+from api.submission import SubmissionDesk, submit_at_once
 from core.backend import Backend
 from core.errors import Conflict
 from core.jobs import Job, JobStatus
@@ -61,7 +61,7 @@ async def enhance(
     ] = DEFAULT_TIMEOUT_S,
 ) -> Response:
     """The same body as `POST /api/v1/jobs`. Answers with the first output. Going away cancels the job."""
-    job = await submit_at_once(request, query, caller=caller, backend=backend, settings=settings)
+    job = await submit_at_once(request, query, desk=SubmissionDesk(caller=caller, backend=backend, settings=settings))
     document = await wait_for_job(
         request,
         read_job(job.id, backend, caller),

@@ -26,7 +26,7 @@ from api.openapi import (
 )
 from api.polling import MAX_WAIT_S, JobDocument, read_job, view_job, wait_for_job
 from api.schemas import JobListView, JobView, job_href
-from api.submission import submit
+from api.submission import SubmissionDesk, submit
 from core.access.keys import Caller
 from core.backend import Backend
 from core.errors import Conflict, Expired, Gone, InvalidOptions, NotFound, StorageError
@@ -66,14 +66,13 @@ async def create_job(
     settings: SettingsDep,
     idempotency_key: IdempotencyKeyDep,
 ) -> Response:
-    """Send a form with the field `file`, or the bytes themselves as the body. The file is streamed, and its header is
-    read before the job is queued, so that what is not audio is refused at once.
+    """Send a form with the field `file`, the bytes themselves, or JSON that says where they are. A file is streamed,
+    and its header is read before the job is queued, so that what is not audio is refused at once.
 
     With an Idempotency-Key, the same request sent again within 24 hours gets the first one's reply again, and no second
     job."""
-    made = await submit(
-        request, query, idempotency_key=idempotency_key, caller=caller, backend=backend, settings=settings
-    )
+    desk = SubmissionDesk(caller=caller, backend=backend, settings=settings)
+    made = await submit(request, query, idempotency_key=idempotency_key, desk=desk)
     headers = {"Location": job_href(made.job_id)}
     if made.status == 202:
         headers["Retry-After"] = str(POLL_AFTER_S)

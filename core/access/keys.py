@@ -13,7 +13,6 @@ from typing import Protocol
 
 from core.errors import Unauthenticated
 from core.ids import new_id
-from core.jobs import Job
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +27,13 @@ class Scope(StrEnum):
     SUBMIT = "submit"  # submit, cancel and delete jobs of its own
     READ = "read"  # follow, list and fetch jobs of its own
     ADMIN = "admin"  # everything, on every key's jobs
+
+
+class Owned(Protocol):
+    """A job, an upload: what belongs to the key that made it."""
+
+    @property
+    def owner(self) -> str | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +63,9 @@ class Caller:
         """True when the key has the scope, or is an administrator's."""
         return self.is_admin or scope in self.scopes
 
-    def sees(self, job: Job) -> bool:
-        """True for the key's own jobs; an administrator sees all."""
-        return self.is_admin or (self.owner is not None and job.owner == self.owner)
+    def sees(self, thing: Owned) -> bool:
+        """True for the key's own jobs and uploads; an administrator sees all."""
+        return self.is_admin or (self.owner is not None and thing.owner == self.owner)
 
 
 ANYONE = Caller(owner=None, scopes=frozenset(Scope))

@@ -1,4 +1,4 @@
-"""The contracts of API keys and idempotency keys on a real Postgres."""
+"""The contracts of API keys, idempotency keys and uploads on a real Postgres."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from sqlalchemy import Engine
 from core.access.keys_sql import SqlKeyRepository
 from core.database import engine_of
 from core.idempotency_sql import SqlIdempotencyRepository
+from core.uploads.upload_sql import SqlUploadRepository
 from tests.contracts.idempotency import IdempotencyContract
 from tests.contracts.keys import KeyContract
+from tests.contracts.uploads import UploadContract
 
 
 @pytest.fixture
@@ -35,3 +37,11 @@ class TestPostgresIdempotencyRepository(IdempotencyContract):
     @pytest.fixture
     def keys(self, engine: Engine) -> SqlIdempotencyRepository:
         return SqlIdempotencyRepository(engine)
+
+
+class TestPostgresUploadRepository(UploadContract):
+    """The contract on Postgres."""
+
+    @pytest.fixture
+    def uploads(self, engine: Engine) -> SqlUploadRepository:
+        return SqlUploadRepository(engine)

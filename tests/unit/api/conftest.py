@@ -14,8 +14,10 @@ from core.backend import Backend
 from core.database import engine_of
 from core.outbound.client import OutboundClient
 from core.settings import Settings
+from core.uploads.parts_stored import StoredParts
+from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
-from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository
+from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 
 
@@ -45,12 +47,18 @@ def idempotency() -> FakeIdempotencyRepository:
 
 
 @pytest.fixture
+def uploads() -> FakeUploadRepository:
+    return FakeUploadRepository()
+
+
+@pytest.fixture
 def backend(
     store: FakeObjectStore,
     jobs: FakeJobRepository,
     queue: FakeJobQueue,
     keys: FakeKeyRepository,
     idempotency: FakeIdempotencyRepository,
+    uploads: FakeUploadRepository,
 ) -> Iterator[Backend]:
     engine = engine_of("sqlite://")  # without tables: the tests of webhooks bring their own
     yield Backend(
@@ -59,6 +67,7 @@ def backend(
         queue=queue,
         keys=keys,
         idempotency=idempotency,
+        uploads=UploadDesk(uploads=uploads, parts=StoredParts(store), store=store),
         deliveries=SqlOutbox(engine),
         outbound=OutboundClient(resolve=fake_resolve),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,14 @@ from core.access.keys import Scope, create_key
 from core.backend import Backend
 from core.database import engine_of
 from core.ids import new_id
-from core.outbound.client import OutboundClient
 from core.settings import Settings
 from core.webhooks.outbox import Delivery, DeliveryStatus, Outcome
 from core.webhooks.outbox_sql import SqlOutbox
 from core.webhooks.signing import new_secret
-from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository
+from tests.access_fakes import FakeKeyRepository
 from tests.contracts.outbox import make_delivery
 from tests.factories import NOON
-from tests.fakes import PRIVATE_NAME, FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
+from tests.fakes import PRIVATE_NAME, FakeJobQueue
 
 DELIVERIES = "/api/v1/webhooks/deliveries"
 TEST = "/api/v1/webhooks/test"
@@ -40,23 +40,8 @@ def outbox(sqlite_database: str) -> Iterator[SqlOutbox]:
 
 
 @pytest.fixture
-def backend(
-    store: FakeObjectStore,
-    jobs: FakeJobRepository,
-    queue: FakeJobQueue,
-    keys: FakeKeyRepository,
-    idempotency: FakeIdempotencyRepository,
-    outbox: SqlOutbox,
-) -> Backend:
-    return Backend(
-        store=store,
-        jobs=jobs,
-        queue=queue,
-        keys=keys,
-        idempotency=idempotency,
-        deliveries=outbox,
-        outbound=OutboundClient(resolve=fake_resolve),
-    )
+def backend(backend: Backend, outbox: SqlOutbox) -> Backend:
+    return replace(backend, deliveries=outbox)
 
 
 def ended(outbox: SqlOutbox, outcome: Outcome, **changes: Any) -> Delivery:  # noqa: ANN401

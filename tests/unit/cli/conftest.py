@@ -18,8 +18,10 @@ from core.database import create_engine_for
 from core.jobs import Device, Lane
 from core.outbound.client import OutboundClient
 from core.settings import Settings
+from core.uploads.parts_stored import StoredParts
+from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
-from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository
+from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 from tests.unit.api.jobs_on_record import finish, start
 
@@ -73,6 +75,7 @@ def transport(
         queue=queue,
         keys=FakeKeyRepository(),
         idempotency=FakeIdempotencyRepository(),
+        uploads=UploadDesk(uploads=FakeUploadRepository(), parts=StoredParts(store), store=store),
         deliveries=SqlOutbox(create_engine_for(settings)),
         outbound=OutboundClient(resolve=fake_resolve),
     )
