@@ -134,7 +134,7 @@ def test_job_by_url_succeeds_and_its_event_verifies(stack: Stack, server: WebSer
     assert request.headers["webhook-id"] == delivery.id
     assert event["type"] == "job.succeeded"
     assert event["data"]["id"] == job.id
-    assert [output["sha256"] for output in event["data"]["outputs"]] == [ended.outputs[0].sha256]
+    assert [output["sha256"] for output in event["data"]["outputs"]] == [output.sha256 for output in ended.outputs]
 
 
 def test_recording_that_is_not_there_fails_the_job_and_says_so(stack: Stack, elsewhere: Elsewhere) -> None:
