@@ -21,14 +21,16 @@ from core.models.checkpoints import CheckpointCard, load_model
 ARCHITECTURE = "band-split-lstm"
 SEGMENT_S = 20.0
 CONTEXT_S = 4.0
-CROSSFADE_S = 0.064
+CROSSFADE_S = 0.256
 
 
 def plan_segments(network: BandSplitLstm, *, sample_rate: int) -> SegmentPlan:
-    """Return segments of 20 s on the grid of STFT frames, with 4 s of context and a cross-fade of 64 ms.
+    """Return segments of 20 s on the grid of STFT frames, with 4 s of context and a cross-fade of 256 ms.
 
-    The LSTMs over time have no fixed reach: at a segment's ends they start from zeros instead of from what lies beyond.
-    4 s is what the network was trained on, by which time what it lacked has faded (the model card states how far).
+    The LSTMs over time have no fixed reach: at a segment's ends they start from zeros instead of from what lies beyond,
+    and what they lack fades over seconds. 4 s is more than the mixtures they were trained on lasted. The model card
+    states how far joined segments lie from one pass over the whole; a pass over many minutes is what they never
+    learnt, so segments are the better of the two.
     """
     hop = network.stft.hop_length
 
