@@ -39,6 +39,9 @@ _SHELF_HZ, _SHELF_DB, _SHELF_Q, _SHELF_SLOPE = 1681.974450955533, 3.999843853973
 _HIGH_PASS_HZ, _HIGH_PASS_Q = 38.13547087602444, 0.5003270373238773
 _MIN_SHELF_RATE = 4_000  # Hz; below it the shelf's corner comes too near to the Nyquist frequency
 
+# In float64 512 KiB: the allocator gives larger arrays back to the system each time, which takes as long as the filter.
+_PIECE_SAMPLES = 65_536
+
 
 @dataclass(frozen=True, kw_only=True)
 class Loudness:
@@ -69,8 +72,11 @@ class LoudnessMeter:
 
     def update(self, wav: FloatArray) -> None:
         """Take in `wav` (C, T)."""
-        if wav.shape[-1] == 0:
-            return
+        piece = max(_PIECE_SAMPLES // len(wav), 1)
+        for start in range(0, wav.shape[-1], piece):
+            self._update_piece(wav[:, start : start + piece])
+
+    def _update_piece(self, wav: FloatArray) -> None:
         self._true_peak.update(wav)
         weighted, self._state = lfilter(
             self._numerator, self._denominator, wav.astype(np.float64), axis=-1, zi=self._state
