@@ -7,11 +7,13 @@ import logging
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ParamSpec
 
 from celery import Celery
 
 from core.backend import Backend, open_backend
+from core.errors import TransientError
 from core.queue import DELIVER_TASK, RUN_JOB_TASK, SWEEP_TASK
 from core.retention import expire_jobs
 from core.settings import Settings
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from core.enhancement.protocol import Enhancer
 
 logger = logging.getLogger(__name__)
+
+Arguments = ParamSpec("Arguments")
 
 
 class ProcessContext:
@@ -125,6 +129,23 @@ def load_engine(key: ModelKey, *, settings: Settings) -> Enhancer:
     )
 
 
+def outliving_outages(task: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """`task`, which ends with one line in the log when a server does not answer: the next sweep makes up for it.
+
+    Celery would log the whole trace each time and keep part of it: without its database, a worker grew by 200 MB in
+    2,400 sweeps.
+    """
+
+    @functools.wraps(task)
+    def attempt(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            task(*args, **kwargs)
+        except TransientError as error:
+            logger.warning("task given up", extra={"task": task.__name__, "reason": error.detail})
+
+    return attempt
+
+
 def register_tasks(app: Celery, context: ProcessContext) -> None:
     """Give `app` the tasks of core.queue."""
 
@@ -144,6 +165,6 @@ def register_tasks(app: Celery, context: ProcessContext) -> None:
     def deliver() -> None:
         deliver_webhooks(context.courier, is_shutting_down=context.is_shutting_down)
 
-    app.task(name=RUN_JOB_TASK)(run_job)
-    app.task(name=SWEEP_TASK)(sweep_jobs)
-    app.task(name=DELIVER_TASK)(deliver)
+    app.task(name=RUN_JOB_TASK)(outliving_outages(run_job))
+    app.task(name=SWEEP_TASK)(outliving_outages(sweep_jobs))
+    app.task(name=DELIVER_TASK)(outliving_outages(deliver))
