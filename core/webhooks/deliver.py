@@ -19,8 +19,8 @@ from core.webhooks.signing import key_of, signed_headers
 
 logger = logging.getLogger(__name__)
 
-LEASE_S = 4 * TIMEOUT_S
-"""An attempt whose worker says nothing for this long is taken over: it has been lost."""
+LEASE_S = 2 * TIMEOUT_S
+"""Twice what an attempt may take: one whose worker says nothing for this long is lost, and made again."""
 
 CONCURRENCY = 8
 """Attempts at a time in one process: receivers that answer slowly must not hold up the others."""
