@@ -12,17 +12,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 from cli.configuration import load_settings
 from cli.errors import CommandError
-from cli.processes import available_cores
+from cli.processes import HOUSEKEEPING_QUEUES, available_cores, job_queues
 from cli.supervisor import CommandFactory, Supervisor
+
+if TYPE_CHECKING:
+    from core.settings import Settings
 
 READY_TIMEOUT_S = 120.0  # a laptop that is busy with something else takes half a minute
 READY_INTERVAL_S = 0.1
 LOG_TAIL_LINES = 15
-INTERACTIVE_QUEUES = "cpu.interactive,cpu.bulk"
-HOUSEKEEPING_QUEUES = "io,maintenance"
+HOUSEKEEPING_CONCURRENCY = 2  # a webhook's receiver that hangs must not hold up what heals the queue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,22 +45,26 @@ def embedded_stack(
     `port` 0 takes a free one. CommandError when the port or the data folder is in use, or the API does not start.
     """
     data_dir = data_dir.resolve()
+    settings = load_settings(data_dir)
     with _locked(data_dir):
         port = _reserve_port(host, port)
-        _migrate(data_dir)
+        _migrate(settings)
         with Supervisor(data_dir / "logs", announce=announce) as supervisor:
-            for name, arguments in _children(host, port):
+            for name, arguments in _children(settings, host=host, port=port):
                 supervisor.start(name, command=_command_line(arguments, data_dir))
             url = f"http://{_reachable(host)}:{port}"
             _wait_until_ready(url, supervisor, stop=stop)
             yield EmbeddedStack(url=url, supervisor=supervisor)
 
 
-def _children(host: str, port: int) -> Sequence[tuple[str, Sequence[str]]]:
+def _children(settings: Settings, *, host: str, port: int) -> Sequence[tuple[str, Sequence[str]]]:
+    def worker(queues: Sequence[str], concurrency: int) -> Sequence[str]:
+        return ("worker", "--queues", ",".join(queues), "--concurrency", str(concurrency))
+
     return (
         ("api", ("api", "--host", host, "--port", str(port))),
-        ("worker", ("worker", "--queues", INTERACTIVE_QUEUES, "--concurrency", str(available_cores()))),
-        ("housekeeping", ("worker", "--queues", HOUSEKEEPING_QUEUES, "--concurrency", "1")),
+        ("worker", worker(job_queues(settings), available_cores())),
+        ("housekeeping", worker(HOUSEKEEPING_QUEUES, HOUSEKEEPING_CONCURRENCY)),
         ("scheduler", ("scheduler",)),
     )
 
@@ -68,10 +75,10 @@ def _command_line(arguments: Sequence[str], data_dir: Path) -> CommandFactory:
     return lambda supervisor_fd: (*prefix, str(supervisor_fd))
 
 
-def _migrate(data_dir: Path) -> None:
+def _migrate(settings: Settings) -> None:
     from core.database import migrate
 
-    migrate(load_settings(data_dir).resolved_database_url)
+    migrate(settings.resolved_database_url)
 
 
 @contextmanager

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.configuration import load_settings
+from core.jobs import Device, Lane
+from core.queue import ALL_QUEUES, IO_QUEUE, MAINTENANCE_QUEUE, job_queue_name
 
 if TYPE_CHECKING:
     from core.settings import Settings
 
 RETRY_INTERVAL_S = 1.0
+HOUSEKEEPING_QUEUES = (IO_QUEUE, MAINTENANCE_QUEUE)
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded stack; default: LIMPID_DATA_DIR.")]
 SupervisorFd = Annotated[int | None, typer.Option(hidden=True, help="Stop when this pipe closes.")]
@@ -69,10 +72,8 @@ def worker(
     supervisor_fd: SupervisorFd = None,
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C; a job that runs then goes back to the queue."""
-    from core.queue import ALL_QUEUES
-
     settings = load_settings(data_dir)
-    names = queues.split(",") if queues else default_queues(settings)
+    names = queues.split(",") if queues else [*job_queues(settings), *HOUSEKEEPING_QUEUES]
     unknown = sorted(set(names) - set(ALL_QUEUES))
     if unknown:
         raise typer.BadParameter(f"unknown queue {', '.join(unknown)}; queues: {', '.join(ALL_QUEUES)}")
@@ -92,12 +93,9 @@ def scheduler(*, data_dir: DataDir = None, supervisor_fd: SupervisorFd = None) -
     run_scheduler(settings)
 
 
-def default_queues(settings: Settings) -> list[str]:
-    """What a lone worker has to take: the jobs of its device, and the housekeeping."""
-    from core.jobs import Device, Lane
-    from core.queue import IO_QUEUE, MAINTENANCE_QUEUE, job_queue_name
-
-    return [*(job_queue_name(Device(settings.device), lane) for lane in Lane), IO_QUEUE, MAINTENANCE_QUEUE]
+def job_queues(settings: Settings) -> list[str]:
+    """The queues that jobs of this device wait in, the more urgent first."""
+    return [job_queue_name(Device(settings.device), lane) for lane in Lane]
 
 
 def available_cores() -> int:

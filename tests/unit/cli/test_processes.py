@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.processes import default_queues
+from cli.processes import job_queues
 from core.settings import Settings
 
 
@@ -57,7 +57,5 @@ def test_numbers_out_of_range_are_refused(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
-def test_worker_takes_its_device_s_jobs_and_the_housekeeping_by_default(device: Literal["cpu", "gpu"]) -> None:
-    queues = default_queues(Settings(device=device))
-
-    assert queues == [f"{device}.interactive", f"{device}.bulk", "io", "maintenance"]
+def test_jobs_wait_in_the_queues_of_their_device_the_urgent_lane_first(device: Literal["cpu", "gpu"]) -> None:
+    assert job_queues(Settings(device=device)) == [f"{device}.interactive", f"{device}.bulk"]
