@@ -27,6 +27,9 @@ CONNECT_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
 """A server that sends or takes nothing for this long is given up, whatever time is left."""
 
+CHECK_TIMEOUT_S = 3.0
+"""Somebody waits for the answer to a submit; the look-up for it gets no longer than this."""
+
 _TIMEOUTS = {"connect": CONNECT_TIMEOUT_S, "read": IDLE_TIMEOUT_S, "write": IDLE_TIMEOUT_S}
 
 
@@ -60,10 +63,19 @@ class OutboundClient:
         self._ssl_context = ssl_context
 
     def check_url(self, url: str) -> None:
-        """ForbiddenUrl when a request to `url` would be refused. A name without an address just now is let through."""
+        """ForbiddenUrl when a request to `url` would be refused.
+
+        A name without an address just now, or whose name server is slow, is let through: the request checks again.
+        """
         destination = parse_url(url)
         try:
-            permitted_addresses(destination.host, destination.port, resolve=self._resolve, allow=self._allow)
+            permitted_addresses(
+                destination.host,
+                destination.port,
+                resolve=self._resolve,
+                allow=self._allow,
+                timeout_s=CHECK_TIMEOUT_S,
+            )
         except OutboundError:
             return
 

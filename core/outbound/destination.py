@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from queue import Empty, SimpleQueue
 
 import httpx
 
@@ -71,12 +73,34 @@ def parse_url(text: str) -> Destination:
     )
 
 
-def permitted_addresses(host: str, port: int, *, resolve: Resolver, allow: Sequence[Network]) -> list[Address]:
+def permitted_addresses(
+    host: str, port: int, *, resolve: Resolver, allow: Sequence[Network], timeout_s: float
+) -> list[Address]:
     """The addresses of `host`, in the resolver's order, when every one of them may be connected to.
 
     ForbiddenUrl when any may not: a name with mixed answers is an attack or a mistake. OutboundError when the name has
-    no address now.
+    no address now, or none is found in `timeout_s`.
     """
+    answers: SimpleQueue[list[Address] | Exception] = SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(_look_up(host, port, resolve=resolve, allow=allow))
+        except Exception as error:
+            answers.put(error)  # raised by the thread that waits
+
+    # getaddrinfo cannot be interrupted: when it takes too long, its thread is left behind.
+    threading.Thread(target=look_up, name="outbound-lookup", daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout_s)
+    except Empty:
+        raise OutboundError(f"The address of {host!r} was not found in time.") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _look_up(host: str, port: int, *, resolve: Resolver, allow: Sequence[Network]) -> list[Address]:
     try:
         addresses = [ip_address(text) for text in resolve(host, port)]
     except OSError as error:

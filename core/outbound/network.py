@@ -8,15 +8,13 @@ certificate's check stay with the name.
 from __future__ import annotations
 
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import httpcore
 
-from core.outbound.addresses import Address, Network
+from core.outbound.addresses import Network
 from core.outbound.destination import Resolver, permitted_addresses
 
 MAX_ADDRESSES = 4  # that are tried, one after another, before the host counts as unreachable
@@ -59,7 +57,9 @@ class GuardedNetwork(httpcore.NetworkBackend):
         socket_options: Iterable[SocketOption] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to a permitted address of `host`; ForbiddenUrl, OutboundError or httpcore's errors."""
-        addresses = self._look_up(host, port)[:MAX_ADDRESSES]
+        addresses = permitted_addresses(
+            host, port, resolve=self._resolve, allow=self._allow, timeout_s=self._deadline.remaining_s()
+        )[:MAX_ADDRESSES]
         for position, address in enumerate(addresses):
             share_s = self._deadline.remaining_s(timeout) / (len(addresses) - position)
             try:
@@ -78,25 +78,6 @@ class GuardedNetwork(httpcore.NetworkBackend):
 
     def sleep(self, seconds: float) -> None:
         raise httpcore.UnsupportedProtocol("Connections are not retried here.")
-
-    def _look_up(self, host: str, port: int) -> list[Address]:
-        """`permitted_addresses` within the deadline. getaddrinfo cannot be interrupted: its thread is left behind."""
-        answers: SimpleQueue[list[Address] | Exception] = SimpleQueue()
-
-        def look_up() -> None:
-            try:
-                answers.put(permitted_addresses(host, port, resolve=self._resolve, allow=self._allow))
-            except Exception as error:
-                answers.put(error)  # raised by the thread that waits
-
-        threading.Thread(target=look_up, name="outbound-lookup", daemon=True).start()
-        try:
-            answer = answers.get(timeout=self._deadline.remaining_s())
-        except Empty:
-            raise httpcore.ConnectTimeout(f"The address of {host!r} was not found in time.") from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
 
 class _DeadlineStream(httpcore.NetworkStream):

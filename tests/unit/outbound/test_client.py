@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ForbiddenUrl, OutboundError
+from core.outbound import client as client_module
 from core.outbound.addresses import parse_networks
 from core.outbound.client import OutboundClient
 from tests.unit.outbound.fakes import OTHER_PUBLIC, PUBLIC, FakeNetwork, FakeResolver
@@ -109,6 +110,21 @@ def test_check_refuses_what_a_request_would(url: str) -> None:
 
 def test_check_lets_a_name_through_that_has_no_address_just_now() -> None:
     OutboundClient(resolve=FakeResolver([])).check_url("https://example.com/")
+
+
+def test_check_does_not_wait_for_a_slow_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over, has_answered = threading.Event(), threading.Event()
+    monkeypatch.setattr(client_module, "CHECK_TIMEOUT_S", 0.1)
+
+    def resolve(host: str, port: int) -> Sequence[str]:
+        is_over.wait(30)
+        has_answered.set()
+        return [PUBLIC]
+
+    OutboundClient(resolve=resolve).check_url("https://example.com/")
+
+    assert not has_answered.is_set()
+    is_over.set()
 
 
 def test_what_speaks_no_http_is_a_passing_fault_that_shows_nothing_of_it() -> None:

@@ -66,7 +66,9 @@ def test_url_that_is_not_plain_http_is_refused(url: str) -> None:
 
 
 def test_every_address_of_a_public_name_is_permitted() -> None:
-    addresses = permitted_addresses("example.com", 443, resolve=FakeResolver([PUBLIC, OTHER_PUBLIC]), allow=())
+    addresses = permitted_addresses(
+        "example.com", 443, resolve=FakeResolver([PUBLIC, OTHER_PUBLIC]), allow=(), timeout_s=10.0
+    )
 
     assert [str(address) for address in addresses] == [PUBLIC, OTHER_PUBLIC]
 
@@ -76,7 +78,7 @@ def test_one_private_answer_among_public_ones_refuses_the_name(private: str) -> 
     resolve = FakeResolver([PUBLIC, private, OTHER_PUBLIC])
 
     with pytest.raises(ForbiddenUrl) as refusal:
-        permitted_addresses("example.com", 443, resolve=resolve, allow=())
+        permitted_addresses("example.com", 443, resolve=resolve, allow=(), timeout_s=10.0)
 
     assert private not in refusal.value.detail
 
@@ -84,7 +86,7 @@ def test_one_private_answer_among_public_ones_refuses_the_name(private: str) -> 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "0x7f.1", "2130706433", "017700000001", "::ffff:7f00:1"])
 def test_loopback_is_refused_in_every_notation_that_the_system_reads(host: str) -> None:
     with pytest.raises(ForbiddenUrl, match="private"):
-        permitted_addresses(host, 80, resolve=resolve_name, allow=())
+        permitted_addresses(host, 80, resolve=resolve_name, allow=(), timeout_s=10.0)
 
 
 def test_name_without_an_address_is_a_passing_fault() -> None:
@@ -92,6 +94,6 @@ def test_name_without_an_address_is_a_passing_fault() -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     with pytest.raises(OutboundError, match="no address"):
-        permitted_addresses("nowhere.example", 80, resolve=resolve, allow=())
+        permitted_addresses("nowhere.example", 80, resolve=resolve, allow=(), timeout_s=10.0)
     with pytest.raises(OutboundError, match="no address"):
-        permitted_addresses("nowhere.example", 80, resolve=FakeResolver([]), allow=())
+        permitted_addresses("nowhere.example", 80, resolve=FakeResolver([]), allow=(), timeout_s=10.0)
