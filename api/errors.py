@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
+from api.rate_limit import rate_limit_headers
 from api.request_id import HEADER as REQUEST_ID_HEADER
 from core import errors
 from core.errors import EnhancerError, TransientError
@@ -39,6 +40,7 @@ _STATUS: Mapping[type[EnhancerError], int] = {
     errors.NotFound: 404,
     errors.Gone: 410,
     errors.Conflict: 409,
+    errors.LimitReached: 429,
     errors.ModelUnavailable: 409,  # not 503: trying again does not help, an operator must install it
     errors.InsufficientDisk: 507,
     TransientError: 503,
@@ -147,6 +149,8 @@ async def _answer_enhancer_error(request: Request, error: Exception) -> Response
 
 
 def _headers_of(error: EnhancerError) -> Mapping[str, str]:
+    if isinstance(error, errors.LimitReached):
+        return {"Retry-After": str(error.retry_after_s), **rate_limit_headers(error.standings)}
     if isinstance(error, TransientError | errors.IdempotencyInFlight):
         return {"Retry-After": str(RETRY_AFTER_S)}
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, errors.Unauthenticated) else {}

@@ -191,11 +191,14 @@ def _name_of(request: Request) -> str:
     return header.get_filename("")
 
 
-def _check_declared_size(request: Request, *, max_file_bytes: int) -> None:
+def declared_bytes(request: Request) -> int:
+    """The body's Content-Length; 0 without one that can be meant."""
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and (
-        len(declared) > _MAX_LENGTH_DIGITS or int(declared) > max_file_bytes + FORM_OVERHEAD_BYTES
-    ):
+    return int(declared[: _MAX_LENGTH_DIGITS + 1]) if declared.isascii() and declared.isdecimal() else 0
+
+
+def _check_declared_size(request: Request, *, max_file_bytes: int) -> None:
+    if declared_bytes(request) > max_file_bytes + FORM_OVERHEAD_BYTES:
         raise _too_large(max_file_bytes)
 
 

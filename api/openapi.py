@@ -114,6 +114,7 @@ UPLOAD_PROBLEMS = problems(
         413: errors.InputTooLarge,
         415: errors.UnsupportedMedia,
         422: errors.UnknownPreset,
+        429: errors.LimitReached,
         503: errors.StorageError,
     }
 )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 from fastapi import Request
-from fastapi.concurrency import contextmanager_in_threadpool
+from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 
-from api.intake import Incoming, QueryOptions, receive
+from api.intake import Incoming, QueryOptions, declared_bytes, receive
 from api.polling import JobDocument, view_job
 from core.access.keys import Caller
+from core.access.limits import Standing, check_limits, standings
 from core.backend import Backend
 from core.duplicates import find_result
 from core.errors import Conflict, NotFound
@@ -46,12 +48,27 @@ class SubmissionDesk:
     backend: Backend
     settings: Settings
 
+    def check_limits(self, *, size_bytes: int) -> None:
+        """LimitReached when the caller's API key may not submit `size_bytes` more; blocks."""
+        if self.settings.key_limits.refuse and self.caller.owner is not None:
+            now = datetime.now(UTC)
+            usage = self.backend.usage.usage(self.caller.owner, now=now)
+            check_limits(self.settings.key_limits, usage, size_bytes=size_bytes, now=now)
+
+    def standings(self) -> Sequence[Standing]:
+        """What is left of the limits of the caller's API key; blocks."""
+        if not self.settings.key_limits.refuse or self.caller.owner is None:
+            return ()
+        now = datetime.now(UTC)
+        return standings(self.settings.key_limits, self.backend.usage.usage(self.caller.owner, now=now), now=now)
+
     def take(self, incoming: Incoming) -> tuple[Job, int]:
         """The job for what has arrived, and the status of the reply; blocks.
 
         CREATED and a new job; or FOUND and, where the client asks not to do again what was done, the job that did it.
         """
         if incoming.url is not None:
+            self.check_limits(size_bytes=0)  # nobody knows yet how many it has
             return self._submit_url(incoming.url, incoming), CREATED
         if incoming.upload is None:
             return self._take_upload(incoming)
@@ -59,6 +76,7 @@ class SubmissionDesk:
         result = self._find_result(incoming.request, sha256=upload.sha256, size_bytes=upload.bytes)
         if result is not None:
             return result, FOUND
+        self.check_limits(size_bytes=upload.bytes)
         return self._submit(upload.finish(), incoming), CREATED
 
     def _take_upload(self, incoming: Incoming) -> tuple[Job, int]:
@@ -70,6 +88,7 @@ class SubmissionDesk:
         result = self._find_result(incoming.request, sha256=upload.sha256 or "", size_bytes=upload.bytes)
         if result is not None:
             return result, FOUND
+        self.check_limits(size_bytes=upload.bytes)
         with taken(upload, desk=self.backend.uploads) as stored:
             return self._submit(stored, incoming, is_kept=True), CREATED
 
@@ -143,6 +162,8 @@ async def submit(
     def take(incoming: Incoming) -> Submission:
         return _take_once(incoming, desk=desk, attempt=attempt)
 
+    if attempt is None:
+        await run_in_threadpool(desk.check_limits, size_bytes=declared_bytes(request))
     on_block = None if attempt is None else attempt.keep_alive
     async with contextmanager_in_threadpool(attempt or nullcontext()):
         return await receive(request, query, backend=desk.backend, settings=desk.settings, take=take, on_block=on_block)
@@ -150,6 +171,7 @@ async def submit(
 
 async def submit_at_once(request: Request, query: QueryOptions, *, desk: SubmissionDesk) -> Job:
     """Receive a recording and make a job of it, without regard to an Idempotency-Key."""
+    await run_in_threadpool(desk.check_limits, size_bytes=declared_bytes(request))
     return await receive(
         request,
         query,

@@ -9,6 +9,8 @@ from sqlalchemy import Engine
 
 from core.access.keys import KeyRepository
 from core.access.keys_sql import SqlKeyRepository
+from core.access.limits import UsageRepository
+from core.access.usage_sql import SqlUsageRepository
 from core.celery_config import make_celery, prepare_broker
 from core.database import create_engine_for, migrate
 from core.idempotency import IdempotencyRepository
@@ -38,6 +40,7 @@ class Backend:
     keys: KeyRepository
     idempotency: IdempotencyRepository
     uploads: UploadDesk
+    usage: UsageRepository
     deliveries: SqlOutbox
     outbound: OutboundClient
     engine: Engine | None = None  # None for parts that need no database
@@ -61,10 +64,12 @@ def open_backend(settings: Settings) -> Backend:
             max_attempts=settings.max_attempts,
             resend_after_s=settings.resend_after_s,
             retention_s=settings.retention_s,
+            key_max_running=settings.key_max_running,
         ),
         queue=CeleryJobQueue(make_celery(settings)),
         keys=SqlKeyRepository(engine),
         idempotency=SqlIdempotencyRepository(engine),
+        usage=SqlUsageRepository(engine),
         uploads=UploadDesk(uploads=SqlUploadRepository(engine), parts=parts, store=store),
         deliveries=SqlOutbox(engine),
         outbound=OutboundClient(allow=settings.webhook_allow),

@@ -17,6 +17,7 @@
           Expired         its files were kept as long as promised, and no longer
       Conflict            the job's state does not allow it
         IdempotencyInFlight   the first request under this Idempotency-Key is still running
+      LimitReached        the API key uses all that it may; later
       ModelUnavailable    weights are not installed or do not verify
       InsecureExposure    the server would be open to strangers; the operator must choose
       InsufficientDisk    the scratch space that a job needs is not there
@@ -32,6 +33,12 @@ limit, what to do. Messages never hold a path of the server, a secret or a stack
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.access.limits import Standing
 
 
 class EnhancerError(Exception):
@@ -156,6 +163,18 @@ class IdempotencyInFlight(Conflict):
 
     code = "idempotency_in_flight"
     title = "The first request with this Idempotency-Key is still running"
+
+
+class LimitReached(EnhancerError):
+    """The API key uses all that it may. `standings` are core.access.limits.Standing, for the answer's header."""
+
+    code = "limit_reached"
+    title = "A limit of the API key is reached"
+
+    def __init__(self, message: str, *, retry_after_s: int, standings: Sequence[Standing]) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.standings = standings
 
 
 class ModelUnavailable(EnhancerError):

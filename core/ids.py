@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 import uuid
+from datetime import datetime
 
 _FRACTION_BITS = 12  # of a millisecond, in rand_a (RFC 9562, section 6.2, method 3)
 _RANDOM_BITS = 62
@@ -24,6 +25,12 @@ def new_id() -> str:
     milliseconds, fraction = ticks >> _FRACTION_BITS, ticks & ((1 << _FRACTION_BITS) - 1)
     value = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
     return str(uuid.UUID(int=value))
+
+
+def first_id_at(time: datetime) -> str:
+    """The least id that is made at `time`: ids made before are less, as text too."""
+    milliseconds = int(time.timestamp() * 1000)
+    return str(uuid.UUID(int=milliseconds << 80))
 
 
 def is_id(text: str) -> bool:

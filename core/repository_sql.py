@@ -15,13 +15,15 @@ from sqlalchemy import Engine, and_, delete, func, literal, or_, select, text, u
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
+from core.access.usage_sql import jobs_before_turn
 from core.database import read_session, write_session
 from core.errors import Conflict, InvalidInput, JobCancelled, LeaseLost, NotFound
 from core.ids import is_id
+from core.job_conditions import has_expired, holds, is_queued
 from core.job_rows import error_columns, job_of, progress_columns, requeued_columns, row_of, tombstone_columns
 from core.jobs import InputFile, Job, JobStatus, OutputFile, Problem, Progress, Stage
 from core.repository import JobPage, SweepResult
-from core.run_policy import WORKER_LOST, resend_delay_s
+from core.run_policy import WORKER_LOST, limited_delay_s, resend_delay_s
 from core.tables import JobRow, OutputRow, UtcDateTime
 from core.webhooks.outbox_sql import add_job_event, delete_job_events
 
@@ -31,14 +33,14 @@ DEFAULT_RETENTION_S = 7 * 86400.0
 MAX_RESULTS = 20  # of one recording, that a duplicate is looked for among
 
 _NO_SYNC = {"synchronize_session": False}  # sessions here live for one change: nothing to keep in step
-_HELD = (JobStatus.RUNNING.value, JobStatus.CANCELLING.value)
 
 
 class SqlJobRepository:
     """Jobs in a database. Share one per process; it may be used from many threads.
 
     `max_attempts` runs are begun before a job that loses its worker each time fails; `resend_after_s` is the first
-    delay of core.run_policy.resend_delay_s; the files of a job that ends without outputs are kept for `retention_s`.
+    delay of core.run_policy.resend_delay_s; the files of a job that ends without outputs are kept for `retention_s`;
+    `key_max_running` jobs of one API key run at a time (one or two more when workers claim at the same moment).
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class SqlJobRepository:
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         resend_after_s: float = DEFAULT_RESEND_AFTER_S,
         retention_s: float = DEFAULT_RETENTION_S,
+        key_max_running: int | None = None,
     ) -> None:
         self._engine = engine
+        self._key_max_running = key_max_running
         self._retention = timedelta(seconds=retention_s)
         self._max_attempts = max_attempts
         self._resend_after_s = resend_after_s
@@ -108,7 +112,7 @@ class SqlJobRepository:
         if job.status is not JobStatus.QUEUED:
             return 0
         query = select(func.count()).where(
-            _is_queued(),
+            is_queued(),
             JobRow.device == job.device.value,
             JobRow.lane == job.lane.value,
             JobRow.id < job.id,
@@ -119,7 +123,7 @@ class SqlJobRepository:
     def mark_sent(self, job_id: str, *, now: datetime) -> None:
         """Note that the broker has the message; does nothing when the job no longer waits."""
         with write_session(self._engine) as session:
-            sends = session.scalar(select(JobRow.sends).where(JobRow.id == job_id, _is_queued()).with_for_update())
+            sends = session.scalar(select(JobRow.sends).where(JobRow.id == job_id, is_queued()).with_for_update())
             if sends is not None:
                 due_at = now + timedelta(seconds=resend_delay_s(sends + 1, base_s=self._resend_after_s))
                 _update(session, job_id, sends=sends + 1, sent_at=now, send_due_at=due_at)
@@ -171,10 +175,15 @@ class SqlJobRepository:
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, now: datetime) -> Job | None:
         """queued (or running with an expired lease) -> running under a fresh lease; None when not runnable."""
-        is_free = or_(_is_queued(), and_(_has_expired(now, JobStatus.RUNNING), ~self._is_out_of_attempts()))
+        is_free = or_(is_queued(), and_(has_expired(now, JobStatus.RUNNING), ~self._is_out_of_attempts()))
         if not is_id(job_id):
             return None
         with write_session(self._engine) as session:
+            ahead = jobs_before_turn(session, job_id, key_max_running=self._key_max_running)
+            if ahead is not None:
+                due_at = now + timedelta(seconds=limited_delay_s(ahead))
+                _update(session, job_id, is_queued(), sends=0, send_due_at=due_at)
+                return None
             claimed = _update(
                 session,
                 job_id,
@@ -197,7 +206,7 @@ class SqlJobRepository:
     def extend_lease(self, job_id: str, *, lease_token: str, lease_s: float, now: datetime) -> JobStatus:
         """Heartbeat; the job's status."""
         with write_session(self._engine) as session:
-            status = _update(session, job_id, _holds(lease_token), lease_expires_at=now + timedelta(seconds=lease_s))
+            status = _update(session, job_id, holds(lease_token), lease_expires_at=now + timedelta(seconds=lease_s))
             return status or _refuse(session, job_id, lease_token)
 
     def report_progress(self, job_id: str, *, lease_token: str, stage: Stage, progress: Progress) -> JobStatus:
@@ -205,7 +214,7 @@ class SqlJobRepository:
         is_further = JobRow.progress_fraction <= progress.fraction
         columns = {"stage": stage.value, **progress_columns(progress)}
         with write_session(self._engine) as session:
-            status = _update(session, job_id, _holds(lease_token), is_further, **columns)
+            status = _update(session, job_id, holds(lease_token), is_further, **columns)
             return status or _held_status(session, job_id, lease_token) or _refuse(session, job_id, lease_token)
 
     def record_input(self, job_id: str, *, lease_token: str, input_file: InputFile) -> None:
@@ -221,7 +230,7 @@ class SqlJobRepository:
             "progress_duration_s": input_file.duration_s,
         }
         with write_session(self._engine) as session:
-            if _update(session, job_id, _holds(lease_token), **columns) is None:
+            if _update(session, job_id, holds(lease_token), **columns) is None:
                 _refuse(session, job_id, lease_token)
 
     def succeed(
@@ -286,7 +295,7 @@ class SqlJobRepository:
             released = _update(
                 session,
                 job_id,
-                _holds(lease_token, JobStatus.RUNNING),
+                holds(lease_token, JobStatus.RUNNING),
                 uncounted_attempts=JobRow.uncounted_attempts + (0 if counts_as_attempt else 1),
                 **requeued_columns(now + timedelta(seconds=retry_after_s)),
             )
@@ -295,21 +304,21 @@ class SqlJobRepository:
 
     def sweep(self, *, now: datetime, limit: int = 500) -> SweepResult:
         """Heal expired leases; the queued jobs whose message is due, and the jobs that ended here."""
-        has_expired = _has_expired(now, JobStatus.RUNNING)
+        is_lost = has_expired(now, JobStatus.RUNNING)
         cancel = (
             update(JobRow)
-            .where(_has_expired(now, JobStatus.CANCELLING))
+            .where(has_expired(now, JobStatus.CANCELLING))
             .values(**self._ended_columns(JobStatus.CANCELLED, now))
             .returning(JobRow.id)
         )
         give_up = (
             update(JobRow)
-            .where(has_expired, self._is_out_of_attempts())
+            .where(is_lost, self._is_out_of_attempts())
             .values(**self._ended_columns(JobStatus.FAILED, now), **error_columns(WORKER_LOST))
             .returning(JobRow.id)
         )
-        requeue = update(JobRow).where(has_expired).values(**requeued_columns(now))
-        due = select(JobRow).where(_is_queued(), JobRow.send_due_at <= now).order_by(JobRow.send_due_at).limit(limit)
+        requeue = update(JobRow).where(is_lost).values(**requeued_columns(now))
+        due = select(JobRow).where(is_queued(), JobRow.send_due_at <= now).order_by(JobRow.send_due_at).limit(limit)
         with write_session(self._engine) as session:
             ended_ids = [
                 *session.scalars(cancel, execution_options=_NO_SYNC),
@@ -341,25 +350,11 @@ class SqlJobRepository:
     ) -> bool:
         """End the run that holds `lease_token`; False when an earlier call, whose answer was lost, has done it."""
         before = JobStatus.CANCELLING if status is JobStatus.CANCELLED else JobStatus.RUNNING
-        if _update(session, job_id, _holds(lease_token, before), **{**self._ended_columns(status, now), **columns}):
+        if _update(session, job_id, holds(lease_token, before), **{**self._ended_columns(status, now), **columns}):
             return True
-        if session.scalar(select(JobRow.id).where(JobRow.id == job_id, _holds(lease_token, status))):
+        if session.scalar(select(JobRow.id).where(JobRow.id == job_id, holds(lease_token, status))):
             return False
         _refuse(session, job_id, lease_token)
-
-
-# SQL conditions are typed as Any: SQLAlchemy's own types for them say nothing that a reader needs.
-def _is_queued() -> Any:  # noqa: ANN401
-    # A literal, so that Postgres uses the partial indices in prepared statements too.
-    return JobRow.status == text("'queued'")
-
-
-def _has_expired(now: datetime, status: JobStatus) -> Any:  # noqa: ANN401
-    return and_(JobRow.status == status.value, JobRow.lease_expires_at <= now)
-
-
-def _holds(lease_token: str, *statuses: JobStatus) -> Any:  # noqa: ANN401
-    return and_(JobRow.lease_token == lease_token, JobRow.status.in_([str(s) for s in statuses] or _HELD))
 
 
 def _update(session: Session, job_id: str, *conditions: Any, **columns: Any) -> JobStatus | None:  # noqa: ANN401
@@ -376,7 +371,7 @@ def _announce(session: Session, job_id: str, now: datetime) -> None:
 
 
 def _held_status(session: Session, job_id: str, lease_token: str) -> JobStatus | None:
-    status = session.scalar(select(JobRow.status).where(JobRow.id == job_id, _holds(lease_token)))
+    status = session.scalar(select(JobRow.status).where(JobRow.id == job_id, holds(lease_token)))
     return None if status is None else JobStatus(status)
 
 

@@ -26,6 +26,11 @@ def resend_delay_s(sends: int, *, base_s: float) -> float:
     return float(min(base_s * 2.0 ** min(sends - 1, 32), MAX_RESEND_DELAY_S))
 
 
+def limited_delay_s(ahead: int) -> float:
+    """Seconds until a job whose API key has enough jobs running is sent again, with `ahead` of the key's before it."""
+    return 10.0 + ahead
+
+
 def retry_delay_s(attempt: int) -> float:
     """Seconds to wait after a transient fault in attempt 1, 2, ...: 5, 10, 20, ... at most five minutes."""
     return float(min(5.0 * 2.0 ** min(attempt - 1, 32), MAX_RETRY_DELAY_S))

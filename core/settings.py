@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.access.limits import Limits
 from core.outbound.addresses import Network, parse_networks
 from core.webhooks.signing import key_of
 
@@ -64,6 +65,9 @@ class Settings(BaseSettings):
     retention_s: float = Field(default=7 * 86400.0, gt=0)  # files are kept for this long after the end
 
     auth: Literal["on", "off"] = "off"  # off: no API key is asked for, and the API listens on loopback only
+    key_max_running: int | None = Field(default=None, ge=1)  # jobs of one API key at a time; the others wait
+    key_max_queued: int | None = Field(default=None, ge=1)  # jobs of one API key that may wait
+    key_max_bytes_per_day: int | None = Field(default=None, ge=1)  # of its recordings, in any 24 hours
     allow_insecure: bool = False  # listen anywhere with auth off; for where something else keeps strangers out
 
     webhook_secret: SecretStr | None = None  # whsec_…; signs events
@@ -105,6 +109,13 @@ class Settings(BaseSettings):
         """The secrets that sign events, the current one first; none when none is configured."""
         given = [secret.get_secret_value() for secret in (self.webhook_secret, self.webhook_previous_secrets) if secret]
         return tuple(part.strip() for part in ",".join(given).split(",") if part.strip())
+
+    @property
+    def key_limits(self) -> Limits:
+        """What each API key may use."""
+        return Limits(
+            running=self.key_max_running, queued=self.key_max_queued, bytes_per_day=self.key_max_bytes_per_day
+        )
 
     @property
     def resolved_database_url(self) -> str:

@@ -139,6 +139,14 @@ class JobRow(Base):
         Index("ix_jobs_owner_id", "owner", "id"),
         Index("ix_jobs_input_sha256", "input_sha256"),
         Index(
+            "ix_jobs_active_owner",
+            "owner",
+            "status",
+            "id",
+            sqlite_where=text("status IN ('queued', 'running', 'cancelling')"),
+            postgresql_where=text("status IN ('queued', 'running', 'cancelling')"),
+        ),
+        Index(
             "ix_jobs_queue",
             "device",
             "lane",

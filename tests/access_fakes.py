@@ -10,9 +10,12 @@ from threading import Lock
 from uuid import uuid4
 
 from core.access.keys import ApiKey
+from core.access.limits import DAY_S, Usage
 from core.errors import Conflict, IdempotencyInFlight, NotFound
 from core.idempotency import LOCK_S, TTL_S, IdempotencyRecord
+from core.jobs import JobStatus
 from core.uploads.upload import Upload, UploadStatus
+from tests.fakes import FakeJobRepository
 
 
 class FakeKeyRepository:
@@ -135,3 +138,19 @@ class FakeUploadRepository:
             if upload.expires_at <= now or upload.status is UploadStatus.ENDED
         ]
         return sorted(due, key=lambda upload: upload.expires_at)[:limit]
+
+
+class FakeUsageRepository:
+    """Counts the jobs of a fake repository."""
+
+    def __init__(self, jobs: FakeJobRepository) -> None:
+        self._jobs = jobs
+
+    def usage(self, owner: str, *, now: datetime) -> Usage:
+        jobs = self._jobs.all_of(owner)
+        recent = [job for job in jobs if job.created_at >= now - timedelta(seconds=DAY_S)]
+        return Usage(
+            queued=sum(job.status is JobStatus.QUEUED for job in jobs),
+            bytes_last_day=sum(job.input.bytes for job in recent),
+            oldest_at=min((job.created_at for job in recent), default=None),
+        )

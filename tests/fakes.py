@@ -21,7 +21,7 @@ from core.errors import Conflict, JobCancelled, LeaseLost, NotFound, QueueError,
 from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 from core.queue import job_queue_name
 from core.repository import JobPage, SweepResult
-from core.run_policy import SEND_GRACE_S, WORKER_LOST, is_out_of_attempts, resend_delay_s
+from core.run_policy import SEND_GRACE_S, WORKER_LOST, is_out_of_attempts, limited_delay_s, resend_delay_s
 
 PRIVATE_NAME = "inside.example.com"
 
@@ -146,8 +146,14 @@ class FakeJobRepository:
     """JobRepository and RunRepository in a dictionary, safe to share between threads."""
 
     def __init__(
-        self, *, max_attempts: int = 3, resend_after_s: float = 30.0, retention_s: float = 7 * 86400.0
+        self,
+        *,
+        max_attempts: int = 3,
+        resend_after_s: float = 30.0,
+        retention_s: float = 7 * 86400.0,
+        key_max_running: int | None = None,
     ) -> None:
+        self._key_max_running = key_max_running
         self._rows: dict[str, _Row] = {}
         self._lock = threading.RLock()
         self._max_attempts = max_attempts
@@ -182,6 +188,12 @@ class FakeJobRepository:
             jobs = [job for job in jobs if job.deleted_at is None and owner in (None, job.owner)]
         page = jobs[:limit]
         return JobPage(jobs=page, next_cursor=page[-1].id if len(jobs) > limit else None)
+
+    def all_of(self, owner: str) -> Sequence[Job]:
+        """Every job of an API key, tombstones too."""
+        with self._lock:
+            self.check()
+            return [row.job for row in self._rows.values() if row.job.owner == owner]
 
     def list_results_of(self, sha256: str, *, size_bytes: int, owner: str | None, now: datetime) -> Sequence[Job]:
         with self._lock:
@@ -263,7 +275,7 @@ class FakeJobRepository:
         with self._lock:
             self.check()
             row = self._rows.get(job_id)
-            if row is None or not self._is_claimable(row, now):
+            if row is None or not self._is_claimable(row, now) or not self._may_run(row, now):
                 return None
             row.job = replace(
                 row.job,
@@ -393,6 +405,16 @@ class FakeJobRepository:
 
     def _is_out_of_attempts(self, row: _Row) -> bool:
         return is_out_of_attempts(row.job, max_attempts=self._max_attempts)
+
+    def _may_run(self, row: _Row, now: datetime) -> bool:
+        if self._key_max_running is None or row.job.owner is None or row.job.status is not JobStatus.QUEUED:
+            return True
+        of_key = [other.job for other in self._rows.values() if other.job.owner == row.job.owner]
+        if sum(job.status in HELD for job in of_key) < self._key_max_running:
+            return True
+        ahead = sum(job.status is JobStatus.QUEUED and job.id < row.job.id for job in of_key)
+        row.sends, row.send_due_at = 0, now + timedelta(seconds=limited_delay_s(ahead))
+        return False
 
     def _is_claimable(self, row: _Row, now: datetime) -> bool:
         if row.job.status is JobStatus.QUEUED:

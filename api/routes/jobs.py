@@ -25,6 +25,7 @@ from api.openapi import (
     problems,
 )
 from api.polling import MAX_WAIT_S, JobDocument, read_job, view_job, wait_for_job
+from api.rate_limit import rate_limit_headers
 from api.schemas import JobListView, JobView, job_href
 from api.submission import SubmissionDesk, submit
 from core.access.keys import Caller
@@ -73,7 +74,7 @@ async def create_job(
     job."""
     desk = SubmissionDesk(caller=caller, backend=backend, settings=settings)
     made = await submit(request, query, idempotency_key=idempotency_key, desk=desk)
-    headers = {"Location": job_href(made.job_id)}
+    headers = {"Location": job_href(made.job_id), **rate_limit_headers(await run_in_threadpool(desk.standings))}
     if made.status == 202:
         headers["Retry-After"] = str(POLL_AFTER_S)
     if made.is_replayed:

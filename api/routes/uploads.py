@@ -12,9 +12,11 @@ from api.auth import SubmitterDep
 from api.deps import BackendDep, SettingsDep, UploadIdDep
 from api.intake import body_blocks
 from api.openapi import problems
+from api.rate_limit import rate_limit_headers
+from api.submission import SubmissionDesk
 from api.upload_views import UploadRequest, UploadView, upload_href
 from core.backend import Backend
-from core.errors import Conflict, InputTooLarge, InvalidInput, NotFound, StorageError
+from core.errors import Conflict, InputTooLarge, InvalidInput, LimitReached, NotFound, StorageError
 from core.uploads.services import abort_upload, begin_upload, complete_upload, find_upload
 from core.uploads.upload import MAX_PARTS, Upload, UploadStatus
 
@@ -25,13 +27,15 @@ router = APIRouter(prefix="/uploads", tags=["uploads"])
     "",
     status_code=201,
     summary="Begin an upload in parts",
-    responses=problems({413: InputTooLarge, 422: InvalidInput, 503: StorageError}),
+    responses=problems({413: InputTooLarge, 422: InvalidInput, 429: LimitReached, 503: StorageError}),
 )
 def create_upload(
     wanted: UploadRequest, caller: SubmitterDep, backend: BackendDep, settings: SettingsDep, response: Response
 ) -> UploadView:
     """PUT each part's bytes to its `url`, in any order, several at once, and again where it failed. Then `complete` the
     upload, and submit a job with `{"input": {"upload_id": …}}`. What is not used by `expires_at` is removed."""
+    desk = SubmissionDesk(caller=caller, backend=backend, settings=settings)
+    desk.check_limits(size_bytes=wanted.bytes)
     upload = begin_upload(
         backend.uploads,
         name=wanted.name,
@@ -43,7 +47,7 @@ def create_upload(
         caller=caller,
         now=datetime.now(UTC),
     )
-    response.headers["Location"] = upload_href(upload.id)
+    response.headers.update({"Location": upload_href(upload.id), **rate_limit_headers(desk.standings())})
     return _view(upload, backend)
 
 

@@ -1,4 +1,4 @@
-"""The contracts of API keys, idempotency keys and uploads on a real Postgres."""
+"""The contracts of API keys, idempotency keys, uploads and limits on a real Postgres."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import pytest
 from sqlalchemy import Engine
 
 from core.access.keys_sql import SqlKeyRepository
+from core.access.usage_sql import SqlUsageRepository
 from core.database import engine_of
 from core.idempotency_sql import SqlIdempotencyRepository
+from core.repository_sql import SqlJobRepository
 from core.uploads.upload_sql import SqlUploadRepository
 from tests.contracts.idempotency import IdempotencyContract
 from tests.contracts.keys import KeyContract
 from tests.contracts.uploads import UploadContract
+from tests.contracts.usage import KEY_MAX_RUNNING, UsageContract
 
 
 @pytest.fixture
@@ -45,3 +48,15 @@ class TestPostgresUploadRepository(UploadContract):
     @pytest.fixture
     def uploads(self, engine: Engine) -> SqlUploadRepository:
         return SqlUploadRepository(engine)
+
+
+class TestPostgresUsage(UsageContract):
+    """The contract on Postgres."""
+
+    @pytest.fixture
+    def repository(self, engine: Engine) -> SqlJobRepository:
+        return SqlJobRepository(engine, key_max_running=KEY_MAX_RUNNING)
+
+    @pytest.fixture
+    def usage(self, engine: Engine) -> SqlUsageRepository:
+        return SqlUsageRepository(engine)

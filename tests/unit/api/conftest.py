@@ -17,7 +17,7 @@ from core.settings import Settings
 from core.uploads.parts_stored import StoredParts
 from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
-from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository
+from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository, FakeUsageRepository
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 
 
@@ -68,6 +68,7 @@ def backend(
         keys=keys,
         idempotency=idempotency,
         uploads=UploadDesk(uploads=uploads, parts=StoredParts(store), store=store),
+        usage=FakeUsageRepository(jobs),
         deliveries=SqlOutbox(engine),
         outbound=OutboundClient(resolve=fake_resolve),
     )

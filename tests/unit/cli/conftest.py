@@ -21,7 +21,7 @@ from core.settings import Settings
 from core.uploads.parts_stored import StoredParts
 from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
-from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository
+from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository, FakeUsageRepository
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 from tests.unit.api.jobs_on_record import finish, start
 
@@ -76,6 +76,7 @@ def transport(
         keys=FakeKeyRepository(),
         idempotency=FakeIdempotencyRepository(),
         uploads=UploadDesk(uploads=FakeUploadRepository(), parts=StoredParts(store), store=store),
+        usage=FakeUsageRepository(jobs),
         deliveries=SqlOutbox(create_engine_for(settings)),
         outbound=OutboundClient(resolve=fake_resolve),
     )

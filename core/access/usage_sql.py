@@ -1,0 +1,50 @@
+"""UsageRepository on SQLAlchemy: SQLite and Postgres."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from core.access.limits import DAY_S, Usage
+from core.database import read_session
+from core.ids import first_id_at
+from core.job_conditions import is_held, is_queued
+from core.tables import JobRow
+
+
+class SqlUsageRepository:
+    """Counts jobs in a database. Share one per process; it may be used from many threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def usage(self, owner: str, *, now: datetime) -> Usage:
+        """What the key uses now."""
+        # Ids begin with their time, so that the index of a key's jobs leads to those of the last day.
+        day_ago = first_id_at(now - timedelta(seconds=DAY_S))
+        waiting = select(func.count()).where(JobRow.owner == owner, is_queued())
+        recent = select(func.coalesce(func.sum(JobRow.input_bytes), 0), func.min(JobRow.created_at)).where(
+            JobRow.owner == owner, JobRow.id >= day_ago
+        )
+        with read_session(self._engine) as session:
+            queued = session.scalar(waiting) or 0
+            size_bytes, oldest_at = session.execute(recent).one()
+        return Usage(queued=queued, bytes_last_day=int(size_bytes), oldest_at=oldest_at)
+
+
+def jobs_before_turn(session: Session, job_id: str, *, key_max_running: int | None) -> int | None:
+    """None when a queued job may run now; else how many of its API key's jobs come before it.
+
+    A job without an API key may always run, and so may one that is not queued, as far as this is concerned.
+    """
+    if key_max_running is None:
+        return None
+    owner = session.scalar(select(JobRow.owner).where(JobRow.id == job_id, is_queued()))
+    if owner is None:
+        return None
+    running = session.scalar(select(func.count()).where(JobRow.owner == owner, is_held())) or 0
+    if running < key_max_running:
+        return None
+    return session.scalar(select(func.count()).where(JobRow.owner == owner, is_queued(), JobRow.id < job_id)) or 0
