@@ -34,11 +34,14 @@ demo: $(STAMP) ## enhance the bundled noisy recording over REST and show the dif
 up: $(STAMP) ## the embedded stack on http://127.0.0.1:8000, until Ctrl-C
 	@exec $(BIN)/limpid up
 
-test: $(STAMP) ## unit, integration (real servers) and end-to-end tests
-	$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+# One thread per process: a second OpenMP thread only takes time from the other test process.
+test test-unit test-integration test-e2e: export OMP_NUM_THREADS ?= 1
+
+test: test-unit ## unit, integration (real servers) and end-to-end tests
+	$(BIN)/python -m pytest tests/integration tests/e2e $(PYTEST_ARGS)
 
 test-unit: $(STAMP) ## the fast tests alone: no services, no network
-	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/unit --numprocesses 2 --dist worksteal $(PYTEST_ARGS)
 
 test-integration: $(STAMP) ## the tests that start Postgres, Redis and an S3 server
 	$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)

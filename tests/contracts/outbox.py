@@ -21,6 +21,7 @@ from core.webhooks.payload import job_document
 from tests.contracts.repository import LEASE_S as JOB_LEASE_S
 from tests.contracts.repository import MAX_ATTEMPTS, THREADS, after, claim, outcomes_of, succeed, token_of
 from tests.factories import NOON, make_job
+from tests.fixed_ids import UNKNOWN_ID
 
 URL = "https://example.com/hook"
 WEBHOOK = Webhook(url=URL)
@@ -284,7 +285,7 @@ class OutboxContract:
 
         assert outbox.get(delivery.id) == delivery
 
-    @pytest.mark.parametrize("delivery_id", [new_id(), "", "no-uuid", "\x00", "../x"])
+    @pytest.mark.parametrize("delivery_id", [UNKNOWN_ID, "", "no-uuid", "\x00", "../x"])
     def test_an_unknown_delivery_is_not_found(self, outbox: SqlOutbox, delivery_id: str) -> None:
         with pytest.raises(NotFound):
             outbox.get(delivery_id)

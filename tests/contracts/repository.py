@@ -16,6 +16,7 @@ from core.ids import new_id
 from core.jobs import Device, InputFile, Job, JobStatus, Lane, Problem, Progress, Stage
 from core.repository import JobRepository, RetentionRepository, RunRepository
 from tests.factories import NOON, make_job, make_output
+from tests.fixed_ids import UNKNOWN_ID
 
 MAX_ATTEMPTS = 3
 RESEND_AFTER_S = 30.0
@@ -96,7 +97,7 @@ class RepositoryContract:
         assert stored == job
         assert list(stored.metadata) == ["z", "a"]
 
-    @pytest.mark.parametrize("job_id", [new_id(), "", "no-uuid", "\x00", "../x", "ä" * 300])
+    @pytest.mark.parametrize("job_id", [UNKNOWN_ID, "", "no-uuid", "\x00", "../x", "ä" * 300])
     def test_an_unknown_id_is_not_found(self, repository: Repository, job_id: str) -> None:
         with pytest.raises(NotFound):
             repository.get(job_id)

@@ -16,6 +16,7 @@ from core.storage import ObjectStore
 from core.uploads.upload import PartStore, Upload, UploadRepository, UploadStatus
 from tests.contracts.repository import THREADS, after, outcomes_of
 from tests.factories import NOON
+from tests.fixed_ids import UNKNOWN_ID
 
 OPEN, COMPLETE, TAKEN, ENDED = UploadStatus
 SHA256 = "a" * 64
@@ -47,7 +48,7 @@ class UploadContract:
 
         assert uploads.get(upload.id) == upload
 
-    @pytest.mark.parametrize("upload_id", [new_id(), "", "x"])
+    @pytest.mark.parametrize("upload_id", [UNKNOWN_ID, "", "x"])
     def test_an_unknown_upload_is_not_found(self, uploads: UploadRepository, upload_id: str) -> None:
         with pytest.raises(NotFound):
             uploads.get(upload_id)

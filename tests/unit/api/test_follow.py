@@ -12,6 +12,7 @@ from api import polling
 from core.ids import new_id
 from core.jobs import JobStatus, Lane
 from tests.fakes import FakeJobRepository, FakeObjectStore
+from tests.fixed_ids import UNKNOWN_ID
 from tests.unit.api.jobs_on_record import add_queued, add_succeeded, advance, fail, start
 
 JOBS = "/api/v1/jobs"
@@ -80,7 +81,7 @@ def test_queue_position_counts_the_jobs_ahead_in_the_same_lane(client: TestClien
     assert positions == [0, 1, 0, 2]
 
 
-@pytest.mark.parametrize("job_id", [new_id(), "nope", "../../etc/passwd", "%00", "0" * 500, "1' OR '1'='1"])
+@pytest.mark.parametrize("job_id", [UNKNOWN_ID, "nope", "../../etc/passwd", "%00", "0" * 500, "1' OR '1'='1"])
 def test_unknown_job_is_not_found(client: TestClient, job_id: str) -> None:
     response = client.get(f"{JOBS}/{job_id}")
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from core.ids import new_id
 from core.uploads import upload as upload_module
 from tests.access_fakes import FakeUploadRepository
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
+from tests.fixed_ids import UNKNOWN_ID
 from tests.unit.api.jobs_on_record import finish, start
 from tests.unit.api.recordings import wav
 
@@ -135,7 +135,7 @@ def test_aborted_upload_is_gone(client: TestClient, store: FakeObjectStore) -> N
     assert submit(client, upload["id"]).status_code == 404
 
 
-@pytest.mark.parametrize("upload_id", [new_id(), "x"])
+@pytest.mark.parametrize("upload_id", [UNKNOWN_ID, "x"])
 def test_unknown_upload_is_not_found(client: TestClient, upload_id: str) -> None:
     assert client.get(f"{UPLOADS}/{upload_id}").status_code == 404
     assert client.post(f"{UPLOADS}/{upload_id}/complete").status_code == 404
@@ -200,7 +200,7 @@ def test_duplicate_is_answered_with_the_earlier_result(
 
 
 @pytest.mark.parametrize(
-    "reference", [{}, {"upload_id": "x"}, {"upload_id": 7}, {"upload_id": new_id(), "url": "https://example.com/a"}]
+    "reference", [{}, {"upload_id": "x"}, {"upload_id": 7}, {"upload_id": UNKNOWN_ID, "url": "https://example.com/a"}]
 )
 def test_reference_must_be_one_thing(client: TestClient, reference: dict[str, Any]) -> None:
     response = client.post(JOBS, json={"input": reference, "preset": "clean-only"})

@@ -17,7 +17,6 @@ from api.main import create_app
 from core.access.keys import Scope, create_key
 from core.backend import Backend
 from core.database import engine_of
-from core.ids import new_id
 from core.settings import Settings
 from core.webhooks.outbox import Delivery, DeliveryStatus, Outcome
 from core.webhooks.outbox_sql import SqlOutbox
@@ -26,6 +25,7 @@ from tests.access_fakes import FakeKeyRepository
 from tests.contracts.outbox import make_delivery
 from tests.factories import NOON
 from tests.fakes import PRIVATE_NAME, FakeJobQueue
+from tests.fixed_ids import UNKNOWN_ID
 
 DELIVERIES = "/api/v1/webhooks/deliveries"
 TEST = "/api/v1/webhooks/test"
@@ -135,7 +135,7 @@ def test_replay_of_what_is_pending_is_a_conflict(client: TestClient, outbox: Sql
     assert outbox.get(delivery.id) == delivery
 
 
-@pytest.mark.parametrize("delivery_id", [new_id(), "nonsense", "%00"])
+@pytest.mark.parametrize("delivery_id", [UNKNOWN_ID, "nonsense", "%00"])
 def test_unknown_delivery_is_not_found(client: TestClient, delivery_id: str) -> None:
     assert client.get(f"{DELIVERIES}/{delivery_id}").status_code == 404
     assert client.post(f"{DELIVERIES}/{delivery_id}/replay").status_code == 404

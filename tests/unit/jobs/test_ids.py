@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core.ids import is_id, new_id
+from tests.fixed_ids import UNKNOWN_ID
 
 
 def test_an_id_is_a_uuid_of_version_7_with_the_time_in_front() -> None:
@@ -38,6 +39,6 @@ def test_a_made_id_is_an_id() -> None:
     assert is_id(new_id())
 
 
-@pytest.mark.parametrize("text", ["", "x", "0" * 36, new_id().upper(), new_id() + "\n", "{" + new_id() + "}"])
+@pytest.mark.parametrize("text", ["", "x", "0" * 36, UNKNOWN_ID.upper(), UNKNOWN_ID + "\n", "{" + UNKNOWN_ID + "}"])
 def test_other_text_is_no_id(text: str) -> None:
     assert not is_id(text)
