@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.enhancement.mask_cnn import MaskCnnEnhancer
+from core.enhancement.loader import load_enhancer
 from core.enhancement.protocol import FloatArray, SignalStatistics
 from core.models.checkpoints import BUNDLED_WEIGHTS, bundled_checkpoint, load_checkpoint
 
@@ -45,13 +45,26 @@ def test_bundled_weights_verify_and_carry_card_and_attribution(name: str) -> Non
         assert Path(BUNDLED_WEIGHTS / attribution).is_file()
 
 
-def test_cnn_mask_lowers_hiss_and_keeps_what_is_voiced() -> None:
-    enhancer = MaskCnnEnhancer.from_checkpoint(bundled_checkpoint("cnn-mask"))
+def enhance(name: str, wav: FloatArray, models_dir: Path) -> FloatArray:
+    estimate = load_enhancer(name, models_dir=models_dir).enhance(wav, 16_000, statistics=statistics_of(wav))
+    return estimate[0]
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_model_lowers_hiss(name: str, tmp_path: Path) -> None:
     clean = voiced()
     noisy = clean + (0.02 * np.random.default_rng(0).standard_normal(clean.shape)).astype(np.float32)
 
-    of_noisy = enhancer.enhance(noisy, 16_000, statistics=statistics_of(noisy))[0]
-    of_clean = enhancer.enhance(clean, 16_000, statistics=statistics_of(clean))[0]
+    assert snr_db(enhance(name, noisy, tmp_path), clean) > snr_db(noisy, clean) + 3
 
-    assert snr_db(of_noisy, clean) > snr_db(noisy, clean) + 3
-    assert snr_db(of_clean, clean) > 12
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_model_passes_clean_input_at_its_level_and_time(name: str, tmp_path: Path) -> None:
+    clean = voiced()
+
+    estimate = enhance(name, clean, tmp_path)
+
+    assert snr_db(estimate, clean) > 12
+    assert 20 * np.log10(np.std(estimate) / np.std(clean)) == pytest.approx(0, abs=1.5)
+    correlation = np.correlate(estimate[0], clean[0, 200:-200], mode="valid")
+    assert np.argmax(correlation) == 200
