@@ -19,13 +19,13 @@ from core.models.band_split_lstm import BandSplitLstm
 from core.models.checkpoints import CheckpointCard, load_model
 
 ARCHITECTURE = "band-split-lstm"
-SEGMENT_S = 20.0
+SEGMENT_S = 30.0
 CONTEXT_S = 4.0
 CROSSFADE_S = 0.256
 
 
 def plan_segments(network: BandSplitLstm, *, sample_rate: int) -> SegmentPlan:
-    """Return segments of 20 s on the grid of STFT frames, with 4 s of context and a cross-fade of 256 ms.
+    """Return segments of 30 s on the grid of STFT frames, with 4 s of context and a cross-fade of 256 ms.
 
     The LSTMs over time have no fixed reach: at a segment's ends they start from zeros instead of from what lies beyond,
     and what they lack fades over seconds. 4 s is more than the mixtures they were trained on lasted. The model card
