@@ -11,12 +11,27 @@ from fastapi.responses import StreamingResponse
 from api.auth import ReaderDep
 from api.deps import BackendDep, JobIdDep
 from api.events import MEDIA_TYPE, event_id, stream_events
-from api.openapi import problems
+from api.openapi import REFERENCE, problems
 from api.polling import read_job
+from api.schemas import JobView
 from core.errors import Gone, NotFound, StorageError
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
+_EVENT_SCHEMA = {
+    "type": "object",
+    "description": "Each event",
+    "required": ["event", "id", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["status", "progress", "end"]},
+        "id": {"type": "string"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": REFERENCE.format(model=JobView.__name__)},
+        },
+    },
+}
 _EXAMPLE = 'event: progress\nid: 1.running.enhance.420000.0\ndata: {"id": "0199…", "status": "running", …}\n\n'
 
 
@@ -28,7 +43,7 @@ _EXAMPLE = 'event: progress\nid: 1.running.enhance.420000.0\ndata: {"id": "0199�
         200: {
             "description": "Events until the job ends: `status` when its state changes or a worker takes it, "
             "`progress`, and `end` as the last one. The data of each is the job.",
-            "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE}},
+            "content": {MEDIA_TYPE: {"schema": _EVENT_SCHEMA, "example": _EXAMPLE}},
         },
         204: {"description": "The job has ended, and the client knows it: do not connect again"},
         **problems({404: NotFound, 410: Gone, 503: StorageError}),
