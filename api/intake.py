@@ -81,7 +81,7 @@ async def receive(
     it. Whatever goes wrong, the client's going away included, leaves nothing behind. `on_block`, which may block, is
     called as blocks arrive.
     """
-    if _media_type_of(request) == _JSON:
+    if media_type_of(request) == _JSON:
         return await _receive_reference(request, query, take=take)
     job_id = new_id()
     uploads = ExitStack()
@@ -91,7 +91,7 @@ async def receive(
             backend.store,
             job_id=job_id,
             name=name,
-            media_type=media_type if _RAW_MEDIA_TYPES.fullmatch(media_type) else _ANY_MEDIA_TYPE,
+            media_type=recording_media_type(media_type),
             max_bytes=settings.max_upload_bytes,
         )
         return uploads.enter_context(upload)
@@ -107,7 +107,7 @@ async def receive(
         return take(Incoming(job_id=job_id, upload=upload, request=job_request))
 
     body = await run_in_threadpool(_open_body, request, query, open_upload, backend=backend, settings=settings)
-    _check_declared_size(request, max_file_bytes=settings.max_upload_bytes)
+    check_declared_size(request, max_file_bytes=settings.max_upload_bytes)
     async with contextmanager_in_threadpool(uploads):
         max_file_bytes = settings.max_upload_bytes
         async for block in body_blocks(request, max_file_bytes=max_file_bytes, overhead_bytes=FORM_OVERHEAD_BYTES):
@@ -116,18 +116,24 @@ async def receive(
 
 
 async def _receive_reference(request: Request, query: QueryOptions, *, take: Callable[[Incoming], T]) -> T:
-    body = bytearray()
-    async for chunk in _chunks(request):
-        body += chunk
-        if len(body) > MAX_FIELD_BYTES:
-            raise InputTooLarge(f"The JSON is larger than the limit of {MAX_FIELD_BYTES} bytes.")
+    text = decode_text(await read_json(request, max_bytes=MAX_FIELD_BYTES))
 
     def finish() -> T:
-        reference, job_request = parse_submission(decode_text(bytes(body)), query.fields)
+        reference, job_request = parse_submission(text, query.fields)
         job_id = reference.upload_id or new_id()
         return take(Incoming(job_id=job_id, upload=None, url=reference.url, request=job_request))
 
     return await run_in_threadpool(finish)
+
+
+async def read_json(request: Request, *, max_bytes: int) -> bytes:
+    """The whole body; InputTooLarge past the limit."""
+    body = bytearray()
+    async for chunk in _chunks(request):
+        body += chunk
+        if len(body) > max_bytes:
+            raise InputTooLarge(f"The JSON is larger than the limit of {max_bytes} bytes.")
+    return bytes(body)
 
 
 class _Body(Protocol):
@@ -162,21 +168,32 @@ class _RawBody:
         return self.upload
 
 
-def _media_type_of(request: Request) -> str:
+def media_type_of(request: Request) -> str:
+    """The body's media type, without parameters; empty when the request does not say."""
     kind, _ = parse_options_header(request.headers.get("content-type"))
     return kind.decode("latin-1")
+
+
+def recording_media_type(stated: str) -> str:
+    """What the client stated, if it can be a recording's; `application/octet-stream` otherwise."""
+    return stated if _RAW_MEDIA_TYPES.fullmatch(stated) else _ANY_MEDIA_TYPE
+
+
+def open_form(request: Request, open_upload: OpenUpload, *, max_files: int = 1) -> UploadForm:
+    """The request's body as a form of recordings; InvalidInput when it cannot be one."""
+    _, parameters = parse_options_header(request.headers.get("content-type"))
+    boundary = parameters.get(b"boundary")
+    if not boundary:
+        raise InvalidInput("The Content-Type multipart/form-data has no boundary.")
+    return UploadForm(boundary, open_upload=open_upload, field_names=FIELD_NAMES, max_files=max_files)
 
 
 def _open_body(
     request: Request, query: QueryOptions, open_upload: OpenUpload, *, backend: Backend, settings: Settings
 ) -> _Body:
-    _, parameters = parse_options_header(request.headers.get("content-type"))
-    media_type = _media_type_of(request)
+    media_type = media_type_of(request)
     if media_type == "multipart/form-data":
-        boundary = parameters.get(b"boundary")
-        if not boundary:
-            raise InvalidInput("The Content-Type multipart/form-data has no boundary.")
-        return UploadForm(boundary, open_upload=open_upload, field_names=FIELD_NAMES)
+        return open_form(request, open_upload)
     if _RAW_MEDIA_TYPES.fullmatch(media_type):
         # All of the options are known: refuse them before gigabytes are read.
         check_request(parse_job_request(query.fields), outbound=backend.outbound, settings=settings)
@@ -197,8 +214,9 @@ def declared_bytes(request: Request) -> int:
     return int(declared[: _MAX_LENGTH_DIGITS + 1]) if declared.isascii() and declared.isdecimal() else 0
 
 
-def _check_declared_size(request: Request, *, max_file_bytes: int) -> None:
-    if declared_bytes(request) > max_file_bytes + FORM_OVERHEAD_BYTES:
+def check_declared_size(request: Request, *, max_file_bytes: int, overhead_bytes: int = FORM_OVERHEAD_BYTES) -> None:
+    """InputTooLarge when the body will be larger than a file and its overhead, by its Content-Length."""
+    if declared_bytes(request) > max_file_bytes + overhead_bytes:
         raise _too_large(max_file_bytes)
 
 

@@ -114,18 +114,19 @@ class JobSubmission(JobOptions):
 
 def parse_job_request(fields: Mapping[str, str]) -> JobRequest:
     """The request in `fields` (FIELD_NAMES, each optional); InvalidOptions names what is wrong with it."""
-    return _request_of(_parse(JobOptions, fields.get("options", "").strip() or "{}"), fields)
+    return request_of(parse_options(JobOptions, fields.get("options", "").strip() or "{}"), fields)
 
 
 def parse_submission(text: str, fields: Mapping[str, str]) -> tuple[InputReference, JobRequest]:
     """Where the recording is and the request in a JSON body; `fields` may name the preset. InvalidOptions as above."""
     if fields.get("options"):
         raise InvalidOptions("The options are given twice: in the query beside the JSON body.")
-    submission = _parse(JobSubmission, text)
-    return submission.input, _request_of(submission, fields)
+    submission = parse_options(JobSubmission, text)
+    return submission.input, request_of(submission, fields)
 
 
-def _request_of(options: JobOptions, fields: Mapping[str, str]) -> JobRequest:
+def request_of(options: JobOptions, fields: Mapping[str, str]) -> JobRequest:
+    """The options as a request; InvalidOptions when the `fields` name another preset."""
     named = fields.get("preset", "").strip() or None
     if named and options.preset and named != options.preset:
         raise InvalidOptions(f"The preset is given twice: {named!r} beside {options.preset!r} in the options.")
@@ -140,26 +141,27 @@ def _request_of(options: JobOptions, fields: Mapping[str, str]) -> JobRequest:
     )
 
 
-def _parse(kind: type[Options], text: str) -> Options:
+def parse_options(kind: type[Options], text: str, *, max_values: int = MAX_METADATA_VALUES) -> Options:
+    """The JSON object in `text`, checked; InvalidOptions when it is none of that kind."""
     try:
         value = from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise InvalidOptions(f"The options are not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise InvalidOptions("The options must be a JSON object.")
-    _check_storable(value)
+    _check_storable(value, max_values=max_values)
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         raise InvalidOptions(f"{error.error_count()} of the options are not valid.") from error
 
 
-def _check_storable(value: dict[str, JsonValue]) -> None:
+def _check_storable(value: dict[str, JsonValue], *, max_values: int) -> None:
     """Refuse what a database cannot keep: NUL in a text, an integer of more than 64 bits, thousands of values."""
     pending: list[JsonValue] = [value]
     for count, item in enumerate(pending):
-        if count > MAX_METADATA_VALUES:
-            raise InvalidOptions(f"The options hold more than {MAX_METADATA_VALUES} values.")
+        if count > max_values:
+            raise InvalidOptions(f"The options hold more than {max_values} values.")
         if isinstance(item, dict):
             pending += [*item.keys(), *item.values()]
         elif isinstance(item, list):

@@ -10,11 +10,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from api import webhook_events
+from api.batch_openapi import DEFINITIONS as BATCH_DEFINITIONS
 from api.errors import install_error_handlers
 from api.exposure import LoopbackNameMiddleware, SameOriginMiddleware, check_exposure
 from api.openapi import ANY_PROBLEM, TAGS, add_problem_schemas
 from api.request_id import RequestIdMiddleware
-from api.routes import enhance, events, health, jobs, models, presets, uploads, webhooks
+from api.routes import batches, enhance, events, health, jobs, models, presets, uploads, webhooks
 from api.schemas import API_PREFIX
 from core.backend import Backend, open_backend
 from core.settings import Settings
@@ -41,7 +42,7 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
         app.add_middleware(SameOriginMiddleware)
     app.add_middleware(RequestIdMiddleware)
     install_error_handlers(app)
-    for module in (jobs, events, uploads, webhooks, presets, models):
+    for module in (jobs, events, batches, uploads, webhooks, presets, models):
         app.include_router(module.router, prefix=API_PREFIX)
     for module in (enhance, health):
         app.include_router(module.router)
@@ -79,6 +80,7 @@ class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         add_problem_schemas(document)
+        document["components"]["schemas"].update(BATCH_DEFINITIONS)
         return document
 
 

@@ -1,4 +1,4 @@
-"""multipart/form-data (RFC 7578) with one recording, parsed as it arrives; nothing is spooled."""
+"""multipart/form-data (RFC 7578) with recordings, parsed as it arrives; nothing is spooled."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ OpenUpload = Callable[[str, str], InputUpload]
 
 
 class UploadForm:
-    """A form of one file and some text fields, in any order.
+    """A form of one to `max_files` files and some text fields, in any order.
 
     `feed` the body in pieces of any size, then `close`; both block while the store takes the bytes. `upload` is the
-    file (None before its part begins), open; `fields` the text fields by name. InvalidInput when the body is no such
-    form, InputTooLarge when a text field has more than MAX_FIELD_BYTES.
+    latest file (None before its part begins), open; `fields` the text fields by name. InvalidInput when the body is no
+    such form, InputTooLarge when a text field has more than MAX_FIELD_BYTES.
     """
 
-    def __init__(self, boundary: bytes, *, open_upload: OpenUpload, field_names: frozenset[str]) -> None:
+    def __init__(
+        self, boundary: bytes, *, open_upload: OpenUpload, field_names: frozenset[str], max_files: int = 1
+    ) -> None:
         self.upload: InputUpload | None = None
         self.fields: dict[str, str] = {}
         self._open_upload = open_upload
         self._field_names = field_names
+        self._max_files = max_files
+        self._files = 0
         self._is_complete = False
         self._part_name = ""
         self._field_value = bytearray()
@@ -61,7 +65,7 @@ class UploadForm:
             raise InvalidInput(f"The multipart body is broken: {error}.") from error
 
     def close(self) -> InputUpload:
-        """The file, after the last byte of the body; not yet finished."""
+        """The latest file, after the last byte of the body; not yet finished."""
         if not self._is_complete:
             raise InvalidInput("The multipart body ends before its closing boundary.")
         if self.upload is None:
@@ -95,8 +99,11 @@ class UploadForm:
             raise InvalidInput(f"The form has the field {self._part_name!r} twice.")
 
     def _begin_file(self, name: str) -> None:
-        if self.upload is not None:
-            raise InvalidInput("The form has two files. Send one job per recording.")
+        self._files += 1
+        if self._files > self._max_files:
+            if self._max_files == 1:
+                raise InvalidInput("The form has two files. Several recordings are a batch: POST /api/v1/batches.")
+            raise InvalidInput(f"The form has more files than the limit of {self._max_files}. Send several batches.")
         self.upload = self._open_upload(name, self._part_headers.get(b"content-type", b"").decode("latin-1"))
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:

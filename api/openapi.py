@@ -17,6 +17,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 TAGS: list[dict[str, Any]] = [
     {"name": "jobs", "description": "Submit a recording, follow it, fetch the result."},
+    {"name": "batches", "description": "Many recordings at once: one thing to follow, one archive to fetch."},
     {"name": "uploads", "description": "Large recordings, in parts, straight to the object store."},
     {"name": "webhooks", "description": "Who was told what, and how it went."},
     {"name": "catalogue", "description": "What the server can do."},

@@ -24,6 +24,7 @@ JOB_EXAMPLE: dict[str, Any] = {
     "status": "running",
     "stage": "enhance",
     "attempt": 1,
+    "batch_id": None,
     "lane": "interactive",
     "preset": "speech",
     "preset_version": 1,
@@ -155,6 +156,7 @@ class JobView(BaseModel):
     status: JobStatus
     stage: Stage | None
     attempt: int = Field(description="How many times a worker has taken the job")
+    batch_id: str | None = Field(description="The batch that it belongs to")
     lane: Lane
     preset: str
     preset_version: int
@@ -180,6 +182,7 @@ class JobView(BaseModel):
             status=job.status,
             stage=job.stage,
             attempt=job.attempt,
+            batch_id=None if job.batch is None else job.batch.id,
             lane=job.lane,
             preset=job.preset,
             preset_version=job.preset_version,

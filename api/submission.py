@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from fastapi import Request
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
@@ -200,6 +201,11 @@ def _take_once(incoming: Incoming, *, desk: SubmissionDesk, attempt: IdempotentA
 
 
 def _fingerprint(incoming: Incoming) -> str:
+    return fingerprint_of(describe(incoming))
+
+
+def describe(incoming: Incoming) -> Mapping[str, Any]:
+    """What makes two requests the same: the recording, and what is wanted of it."""
     upload = incoming.upload
     if upload is not None:
         recording = {"name": upload.name, "bytes": upload.bytes, "sha256": upload.sha256}
@@ -207,4 +213,4 @@ def _fingerprint(incoming: Incoming) -> str:
         recording = {"url": incoming.url}
     else:
         recording = {"upload_id": incoming.job_id}
-    return fingerprint_of({"recording": recording, "request": asdict(incoming.request)})
+    return {"recording": recording, "request": asdict(incoming.request)}

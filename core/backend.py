@@ -11,6 +11,8 @@ from core.access.keys import KeyRepository
 from core.access.keys_sql import SqlKeyRepository
 from core.access.limits import UsageRepository
 from core.access.usage_sql import SqlUsageRepository
+from core.batches.batch import BatchRepository
+from core.batches.repository_sql import SqlBatchRepository
 from core.celery_config import make_celery, prepare_broker
 from core.database import create_engine_for, migrate
 from core.idempotency import IdempotencyRepository
@@ -41,6 +43,7 @@ class Backend:
     idempotency: IdempotencyRepository
     uploads: UploadDesk
     usage: UsageRepository
+    batches: BatchRepository
     deliveries: SqlOutbox
     outbound: OutboundClient
     engine: Engine | None = None  # None for parts that need no database
@@ -71,6 +74,7 @@ def open_backend(settings: Settings) -> Backend:
         idempotency=SqlIdempotencyRepository(engine),
         usage=SqlUsageRepository(engine),
         uploads=UploadDesk(uploads=SqlUploadRepository(engine), parts=parts, store=store),
+        batches=SqlBatchRepository(engine, retention_s=settings.retention_s),
         deliveries=SqlOutbox(engine),
         outbound=OutboundClient(allow=settings.webhook_allow),
         engine=engine,

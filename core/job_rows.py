@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
+from core.jobs import BatchPlace, Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 from core.run_policy import SEND_GRACE_S
 from core.tables import JobRow
 from core.webhooks.events import EventType, Webhook
@@ -34,6 +34,8 @@ def row_of(job: Job) -> JobRow:
         input_url=job.input.url,
         created_at=job.created_at,
         owner=job.owner,
+        batch_id=None if job.batch is None else job.batch.id,
+        batch_position=None if job.batch is None else job.batch.position,
         stage=None if job.stage is None else job.stage.value,
         progress_fraction=job.progress.fraction,
         progress_processed_s=job.progress.processed_s,
@@ -69,6 +71,7 @@ def job_of(row: JobRow) -> Job:
         ),
         created_at=row.created_at,
         owner=row.owner,
+        batch=None if row.batch_id is None else BatchPlace(id=row.batch_id, position=row.batch_position or 0),
         stage=None if row.stage is None else Stage(row.stage),
         attempt=row.attempt,
         uncounted_attempts=row.uncounted_attempts,

@@ -120,6 +120,14 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchPlace:
+    """Which batch a job belongs to (core.batches), and which of its items it is."""
+
+    id: str
+    position: int  # from 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """One recording on its way through the pipeline; a snapshot of its row."""
 
@@ -133,6 +141,7 @@ class Job:
     input: InputFile
     created_at: datetime
     owner: str | None = None  # id of the API key that submitted it; None: submitted without authentication
+    batch: BatchPlace | None = None  # None: submitted by itself
     stage: Stage | None = None
     attempt: int = 0  # how many times a worker has claimed it
     uncounted_attempts: int = 0  # of these, ended by a worker's shutdown: not the job's fault

@@ -45,6 +45,7 @@ class JobRepository(Protocol):
         *,
         owner: str | None = None,
         status: JobStatus | None = None,
+        batch_id: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> JobPage:

@@ -76,6 +76,7 @@ class SqlJobRepository:
         *,
         owner: str | None = None,
         status: JobStatus | None = None,
+        batch_id: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> JobPage:
@@ -85,6 +86,8 @@ class SqlJobRepository:
             query = query.where(JobRow.owner == owner)
         if status is not None:
             query = query.where(JobRow.status == status.value)
+        if batch_id is not None:
+            query = query.where(JobRow.batch_id == batch_id)
         if cursor is not None:
             if not is_id(cursor):
                 raise InvalidInput("The cursor is not one that a page of jobs gave.")

@@ -15,7 +15,7 @@ from core.access.keys import Caller
 from core.audio.probe import probe
 from core.errors import Gone, InputTooLarge, ModelUnavailable, NotFound, QueueError, StorageError, UnsupportedMedia
 from core.file_names import safe_file_name
-from core.jobs import Device, InputFile, Job, JobStatus, Lane, Progress
+from core.jobs import BatchPlace, Device, InputFile, Job, JobStatus, Lane, Progress
 from core.model_catalogue import Origin, find_model
 from core.object_keys import input_key, job_prefix
 from core.options import EnhanceOptions, resolve_options
@@ -43,6 +43,7 @@ class JobRequest:
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the client's own, returned untouched
     dedupe: bool = False  # an earlier job's result will do, if it would be the same
     webhook: Webhook | None = None
+    batch: BatchPlace | None = None
 
 
 class InputUpload:
@@ -63,6 +64,7 @@ class InputUpload:
         self._max_bytes = max_bytes
         self._sha256 = hashlib.sha256()
         self._writer = store.open_writer(self._key, media_type=media_type)
+        self._finished: InputFile | None = None
 
     @property
     def sha256(self) -> str:
@@ -77,17 +79,19 @@ class InputUpload:
         self._writer.write(data)
 
     def finish(self) -> InputFile:
-        """Make the object visible, whole; UnsupportedMedia when nothing was written."""
+        """Make the object visible, whole; UnsupportedMedia when nothing was written. Again: the same answer."""
         if not self.bytes:
             raise UnsupportedMedia(f"The file {self.name!r} is empty (0 bytes).")
-        self._writer.commit()
-        return InputFile(
-            name=self.name,
-            key=self._key,
-            bytes=self.bytes,
-            sha256=self.sha256,
-            media_type=self._media_type,
-        )
+        if self._finished is None:
+            self._writer.commit()
+            self._finished = InputFile(
+                name=self.name,
+                key=self._key,
+                bytes=self.bytes,
+                sha256=self.sha256,
+                media_type=self._media_type,
+            )
+        return self._finished
 
     def __enter__(self) -> Self:
         self._writer.__enter__()
@@ -139,7 +143,7 @@ def submit_job(
     """
     with ExitStack() as undo:
         if not is_kept:
-            undo.callback(_discard, store, job_id)
+            undo.callback(discard_input, store, job_id)
         options = check_request(request, outbound=outbound, settings=settings)
         input_file = _probe_stored(stored, store=store, settings=settings)
         job = _new_job(job_id, input_file, request=request, options=options, owner=owner, settings=settings, now=now)
@@ -226,6 +230,7 @@ def _new_job(
         webhook=request.webhook,
         created_at=now,
         owner=owner,
+        batch=request.batch,
     )
 
 
@@ -259,7 +264,7 @@ def _send(job: Job, *, jobs: JobRepository, queue: JobQueue, now: datetime) -> N
         logger.warning("job_not_sent", extra={"job_id": job.id, "reason": error.detail})
 
 
-def _discard(store: ObjectStore, job_id: str) -> None:
+def discard_input(store: ObjectStore, job_id: str) -> None:
     """Remove what a refused job stored. A store that fails now must not hide why the job was refused."""
     try:
         store.delete_prefix(job_prefix(job_id))

@@ -87,6 +87,8 @@ class JobRow(Base):
     webhook: Mapped[dict[str, Any] | None] = mapped_column(JsonColumn)
 
     owner: Mapped[str | None] = mapped_column(String(36))
+    batch_id: Mapped[str | None] = mapped_column(String(36))
+    batch_position: Mapped[int | None]
 
     input_name: Mapped[str] = mapped_column(Text)
     input_key: Mapped[str] = mapped_column(Text)
@@ -137,6 +139,13 @@ class JobRow(Base):
         CheckConstraint(_one_of("stage", Stage), name="stage"),
         Index("ix_jobs_status_id", "status", "id"),
         Index("ix_jobs_owner_id", "owner", "id"),
+        Index(
+            "ix_jobs_batch_id",
+            "batch_id",
+            "id",
+            sqlite_where=text("batch_id IS NOT NULL"),
+            postgresql_where=text("batch_id IS NOT NULL"),
+        ),
         Index("ix_jobs_input_sha256", "input_sha256"),
         Index(
             "ix_jobs_active_owner",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import core.batches.tables  # noqa: F401 - part of the metadata
 from core.tables import Base
 
 context.configure(

@@ -175,6 +175,7 @@ class FakeJobRepository:
         *,
         owner: str | None = None,
         status: JobStatus | None = None,
+        batch_id: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> JobPage:
@@ -186,6 +187,7 @@ class FakeJobRepository:
                 if (cursor is None or job_id < cursor) and (status is None or self._rows[job_id].job.status is status)
             ]
             jobs = [job for job in jobs if job.deleted_at is None and owner in (None, job.owner)]
+            jobs = [job for job in jobs if batch_id is None or (job.batch and job.batch.id == batch_id)]
         page = jobs[:limit]
         return JobPage(jobs=page, next_cursor=page[-1].id if len(jobs) > limit else None)
 
@@ -194,6 +196,12 @@ class FakeJobRepository:
         with self._lock:
             self.check()
             return [row.job for row in self._rows.values() if row.job.owner == owner]
+
+    def every(self) -> Sequence[Job]:
+        """All jobs, tombstones too, the oldest first (for the fakes of what looks at jobs)."""
+        with self._lock:
+            self.check()
+            return [self._rows[job_id].job for job_id in sorted(self._rows)]
 
     def list_results_of(self, sha256: str, *, size_bytes: int, owner: str | None, now: datetime) -> Sequence[Job]:
         with self._lock:

@@ -122,12 +122,13 @@ def list_jobs(
     caller: ReaderDep,
     backend: BackendDep,
     status: Annotated[JobStatus | None, Query(description="Only jobs in this state")] = None,
+    batch: Annotated[str | None, Query(pattern=_CURSOR, description="Only jobs of this batch")] = None,
     cursor: Annotated[str | None, Query(pattern=_CURSOR, description="`next_cursor` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> JobListView:
     """The newest jobs first, page by page."""
     owner = None if caller.is_admin else caller.owner
-    page = backend.jobs.list(owner=owner, status=status, cursor=cursor, limit=limit)
+    page = backend.jobs.list(owner=owner, status=status, batch_id=batch, cursor=cursor, limit=limit)
     return JobListView(jobs=[JobView.of(job, queue_position=None) for job in page.jobs], next_cursor=page.next_cursor)
 
 

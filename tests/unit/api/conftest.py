@@ -18,6 +18,7 @@ from core.uploads.parts_stored import StoredParts
 from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
 from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository, FakeUsageRepository
+from tests.batch_fakes import FakeBatchRepository
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 
 
@@ -47,6 +48,11 @@ def idempotency() -> FakeIdempotencyRepository:
 
 
 @pytest.fixture
+def batches(jobs: FakeJobRepository) -> FakeBatchRepository:
+    return FakeBatchRepository(jobs)
+
+
+@pytest.fixture
 def uploads() -> FakeUploadRepository:
     return FakeUploadRepository()
 
@@ -59,6 +65,7 @@ def backend(
     keys: FakeKeyRepository,
     idempotency: FakeIdempotencyRepository,
     uploads: FakeUploadRepository,
+    batches: FakeBatchRepository,
 ) -> Iterator[Backend]:
     engine = engine_of("sqlite://")  # without tables: the tests of webhooks bring their own
     yield Backend(
@@ -69,6 +76,7 @@ def backend(
         idempotency=idempotency,
         uploads=UploadDesk(uploads=uploads, parts=StoredParts(store), store=store),
         usage=FakeUsageRepository(jobs),
+        batches=batches,
         deliveries=SqlOutbox(engine),
         outbound=OutboundClient(resolve=fake_resolve),
     )

@@ -1,0 +1,71 @@
+"""The options of a batch, and the list of its recordings as JSON, checked and made JobRequests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from api.job_options import EXAMPLE, InputReference, JobOptions, parse_options, request_of
+from core.batches.batch import MAX_ITEMS
+from core.errors import InvalidOptions
+from core.jobs import Lane
+from core.services import JobRequest
+
+MAX_JSON_BYTES = 1024**2
+MAX_VALUES = 50 * MAX_ITEMS
+
+_ITEMS_EXAMPLE: list[JsonValue] = [
+    {"input": {"url": "https://example.com/talks/1.ogg"}},
+    {"input": {"url": "https://example.com/talks/2.ogg"}, "overrides": {"strength": 0.5}, "metadata": {"episode": 2}},
+]
+
+
+class BatchOptions(JobOptions):
+    """The `options` of a batch, as JSON text: those of each of its jobs."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE, "lane": "bulk"}})
+
+    lane: Lane = Field(default=Lane.BULK, description="`bulk` unless a person waits for the batch.")
+    dedupe: Literal[False] = Field(default=False, description="Not for batches: each has jobs of its own.")
+
+
+class BatchItemOptions(BaseModel):
+    """One recording of a batch. What is given here replaces what the batch says, setting by setting."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: InputReference
+    preset: str | None = None
+    overrides: dict[str, Any] | None = None
+    outputs: list[dict[str, Any]] | None = Field(default=None, min_length=1, max_length=4)
+    metadata: dict[str, Any] | None = None
+
+    def applied_to(self, request: JobRequest) -> JobRequest:
+        """The batch's request with the item's own settings."""
+        own = self.model_dump(exclude={"input"}, exclude_none=True)
+        return replace(request, **own) if own else request
+
+
+class BatchSubmission(BatchOptions):
+    """A batch whose recordings are elsewhere."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": _ITEMS_EXAMPLE, "preset": "speech"}})
+
+    items: list[BatchItemOptions] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+def parse_batch_request(fields: Mapping[str, str]) -> JobRequest:
+    """The request that a form's fields make for each of its files; InvalidOptions names what is wrong."""
+    return request_of(parse_options(BatchOptions, fields.get("options", "").strip() or "{}"), fields)
+
+
+def parse_batch(text: str, fields: Mapping[str, str]) -> Sequence[tuple[InputReference, JobRequest]]:
+    """Each recording of a JSON body and what is wanted of it; `fields` may name the preset. InvalidOptions as above."""
+    if fields.get("options"):
+        raise InvalidOptions("The options are given twice: in the query beside the JSON body.")
+    batch = parse_options(BatchSubmission, text, max_values=MAX_VALUES)
+    shared = request_of(batch, fields)
+    return [(item.input, item.applied_to(shared)) for item in batch.items]

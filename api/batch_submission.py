@@ -1,0 +1,154 @@
+"""POST /batches, from the body that arrives to the reply: every recording a job, or refused with a reason."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from fastapi import Request
+from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
+
+from api.batch_intake import ReceivedBatch, receive_batch
+from api.batch_views import BatchView
+from api.intake import Incoming, QueryOptions, declared_bytes
+from api.submission import SubmissionDesk, describe
+from core.backend import Backend
+from core.batches.batch import Batch, RefusedItem
+from core.errors import EnhancerError, NotFound, TransientError
+from core.file_names import safe_file_name
+from core.idempotency import IdempotentAttempt, fingerprint_of, parse_key
+from core.ids import new_id
+from core.jobs import BatchPlace, Problem
+from core.outbound.fetch import name_of
+from core.services import JobRequest, check_request, discard_input
+
+logger = logging.getLogger(__name__)
+
+CREATED = 202
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchReply:
+    """The reply to a request that submits a batch."""
+
+    batch_id: str
+    body: str
+    is_replayed: bool = False
+
+
+async def submit_batch(
+    request: Request, query: QueryOptions, *, idempotency_key: str | None, desk: SubmissionDesk
+) -> BatchReply:
+    """Receive recordings, or where they are, and make a batch of them, or find the one that an earlier request made.
+
+    What is wrong with the request or its options refuses it; what is wrong with a recording fails that item alone.
+    """
+    attempt: IdempotentAttempt | None = None
+    if idempotency_key is not None:
+        attempt = IdempotentAttempt(
+            desk.backend.idempotency,
+            owner=desk.caller.owner,
+            key=parse_key(idempotency_key),
+            has_job=lambda batch_id: _has_batch(batch_id, desk.backend),
+        )
+
+    def keep_alive() -> None:
+        if attempt is not None:
+            attempt.keep_alive()
+
+    def take(received: ReceivedBatch) -> BatchReply:
+        return _take_once(received, desk=desk, attempt=attempt, keep_alive=keep_alive)
+
+    if attempt is None:
+        await run_in_threadpool(desk.check_limits, size_bytes=declared_bytes(request))
+    async with contextmanager_in_threadpool(attempt or nullcontext()):
+        return await receive_batch(
+            request, query, backend=desk.backend, settings=desk.settings, take=take, on_block=keep_alive
+        )
+
+
+def _take_once(
+    received: ReceivedBatch, *, desk: SubmissionDesk, attempt: IdempotentAttempt | None, keep_alive: Callable[[], None]
+) -> BatchReply:
+    """The reply for what has arrived, or for what arrived in an earlier attempt."""
+    _check_requests(received.items, desk)
+    batch_id, earlier = new_id(), None
+    if attempt is not None:
+        fingerprint = fingerprint_of({"items": [describe(item) for item in received.items]})
+        earlier = attempt.settle(fingerprint, job_id=batch_id)
+    if earlier is not None and earlier.job_id is not None:
+        batch_id = earlier.job_id
+        if earlier.body is not None:
+            return BatchReply(batch_id=batch_id, body=earlier.body, is_replayed=True)
+    else:
+        size_bytes = sum(0 if item.upload is None else item.upload.bytes for item in received.items)
+        desk.check_limits(size_bytes=size_bytes)
+        _take(batch_id, received.items, desk=desk, keep_alive=keep_alive)
+        received.keep()
+    batch = desk.backend.batches.get(batch_id)
+    body = BatchView.of(batch, now=datetime.now(UTC)).model_dump_json(by_alias=True)
+    if attempt is not None:
+        attempt.complete(job_id=batch_id, status=CREATED, body=body)
+    return BatchReply(batch_id=batch_id, body=body, is_replayed=earlier is not None)
+
+
+def _take(batch_id: str, items: Sequence[Incoming], *, desk: SubmissionDesk, keep_alive: Callable[[], None]) -> None:
+    """Make the batch and its jobs. When a service fails on the way, what was made is cancelled and the fault raised."""
+    batches = desk.backend.batches
+    batch = Batch(id=batch_id, created_at=datetime.now(UTC), size=len(items), owner=desk.caller.owner)
+    batches.add(batch)
+    refused = []
+    try:
+        for position, item in enumerate(items):
+            place = BatchPlace(id=batch_id, position=position)
+            try:
+                desk.take(replace(item, request=replace(item.request, batch=place)))
+            except TransientError:
+                raise
+            except EnhancerError as error:
+                problem = Problem(code=error.code, title=error.title, detail=error.detail)
+                refused.append(RefusedItem(position=position, name=_name_of(item), problem=problem))
+                if item.upload is not None:
+                    discard_input(desk.backend.store, item.job_id)
+            keep_alive()
+        if refused:
+            batches.refuse(batch_id, refused)
+    except TransientError:
+        with suppress(TransientError):
+            batches.request_cancel(batch_id, now=datetime.now(UTC))
+        raise
+    extra = {"batch_id": batch_id, "items": len(items), "refused": len(refused)}
+    logger.info("batch_submitted", extra=extra)
+
+
+def _check_requests(items: Sequence[Incoming], desk: SubmissionDesk) -> None:
+    """Raise what is wrong with the options of any item before the first becomes a job."""
+    checked: list[JobRequest] = []
+    for position, item in enumerate(items):
+        request = replace(item.request, metadata={})
+        if request in checked:
+            continue
+        try:
+            check_request(request, outbound=desk.backend.outbound, settings=desk.settings)
+        except EnhancerError as error:
+            if not checked and position == 0:
+                raise
+            raise type(error)(f"Item {position}: {error.detail}") from error
+        checked.append(request)
+
+
+def _name_of(item: Incoming) -> str:
+    if item.upload is not None:
+        return item.upload.name
+    return safe_file_name(name_of(item.url)) if item.url is not None else ""
+
+
+def _has_batch(batch_id: str, backend: Backend) -> bool:
+    try:
+        backend.batches.get(batch_id)
+    except NotFound:
+        return False
+    return True

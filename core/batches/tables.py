@@ -1,0 +1,23 @@
+"""The table of batches (core.batches.batch)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.tables import Base, JsonColumn
+
+
+class BatchRow(Base):
+    """One batch. Its jobs name it."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    owner: Mapped[str | None] = mapped_column(String(36))
+    size: Mapped[int]
+    refused: Mapped[list[dict[str, Any]]] = mapped_column(JsonColumn)
+    created_at: Mapped[datetime]
