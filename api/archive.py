@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import BinaryIO
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-BLOCK_BYTES = 256 * 1024
+BLOCK_BYTES = 2 * 1024**2
+"""Each block is one request where the files lie on S3."""
+
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP archive can say
 _READABLE = 0o100644 << 16  # a regular file, for unzip on Unix
 

@@ -16,7 +16,7 @@ from cli.client import DEFAULT_URL, ApiError, LimpidClient
 from cli.errors import CommandError
 from cli.logs import configure_logging
 from cli.signals import stop_event
-from core.jobs import JobStatus, Lane, Problem
+from core.jobs import JobStatus, Lane, Problem, ReportRole
 from worker.ingest.folder import WatchedFolder
 from worker.ingest.ingester import Ingester
 from worker.ingest.job_options import merged_options, read_options
@@ -32,6 +32,7 @@ MAX_FAULTS_ONCE = 5  # one after the other; then --once gives up and leaves the 
 _TRY_LATER = frozenset({408, 409, 425, 429})
 _FINAL_CODES = frozenset({"model_unavailable"})  # a 409 that lasts until an operator acts
 _GONE = frozenset({404, 410})
+_REPORT_ROLES = frozenset(ReportRole)
 _NOT_ALLOWED = frozenset({401, 403})
 
 
@@ -114,9 +115,9 @@ class ServerOverRest:
         )
 
     def fetch(self, job_id: str, folder: Path) -> Sequence[str]:
-        """Download every output of the job."""
+        """Download every output of the job but the report's pictures, which stay on the server."""
         try:
-            outputs = self._client.get(job_id).outputs
+            outputs = [output for output in self._client.get(job_id).outputs if output.role not in _REPORT_ROLES]
             return [self._client.download(output, folder, on_received=self._check_going_on).name for output in outputs]
         except ApiError as error:
             _raise_translated(error, is_lost_when_gone=True)

@@ -55,6 +55,7 @@ def job_document(job: Job) -> dict[str, Any]:
         "status": job.status,
         "stage": job.stage,
         "attempt": job.attempt,
+        "batch_id": None if job.batch is None else job.batch.id,
         "lane": job.lane,
         "preset": job.preset,
         "preset_version": job.preset_version,

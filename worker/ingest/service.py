@@ -50,7 +50,7 @@ class EnhancementService(Protocol):
         ...
 
     def fetch(self, job_id: str, folder: Path) -> Sequence[str]:
-        """Put every result of a job that has succeeded into the folder, verified; their names.
+        """Put the results of a job that has succeeded into the folder, verified; their names.
 
         JobLost, ServiceUnavailable, OSError.
         """

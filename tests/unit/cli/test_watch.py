@@ -18,9 +18,10 @@ from cli.client import LimpidClient
 from cli.errors import CommandError
 from cli.main import app
 from cli.watch import ServerOverRest
-from core.jobs import JobStatus, Lane
+from core.jobs import JobStatus, Lane, Progress
+from tests.factories import NOON, make_output
 from tests.fakes import FakeJobRepository
-from tests.unit.api.jobs_on_record import fail, start
+from tests.unit.api.jobs_on_record import FAR_FUTURE, fail, start
 from tests.unit.cli.conftest import RESULT, EagerQueue, write_recording
 from worker.ingest.service import JobLost, Refused, ServiceUnavailable
 
@@ -237,3 +238,25 @@ class TestServerOverRest:
 
         assert requests[0].headers["idempotency-key"] == "key-1"
         assert jobs.get(job_id).status is JobStatus.SUCCEEDED
+
+    def test_pictures_stay_on_the_server(
+        self, transport: httpx.MockTransport, tmp_path: Path, jobs: FakeJobRepository, queue: EagerQueue
+    ) -> None:
+        queue.work = lambda job_id: None
+        server = ServerOverRest(LimpidClient(transport=transport), stop=Event())
+        job_id = server.submit(
+            write_recording(tmp_path / "talk.wav"), options={"preset": "clean-only"}, idempotency_key="k"
+        )
+        run = start(jobs, job_id)
+        jobs.succeed(
+            job_id,
+            lease_token=run.lease_token or "",
+            outputs=[make_output("talk.peaks.json", role="peaks", key="none")],
+            report={},
+            warnings=[],
+            progress=Progress(fraction=1.0),
+            now=NOON,
+            expires_at=FAR_FUTURE,
+        )
+
+        assert server.fetch(job_id, tmp_path / "out") == []
