@@ -9,7 +9,7 @@ from typing import Any
 from core.ids import new_id
 from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile
 
-NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
+NOON = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
 
 
 def make_job(**changes: Any) -> Job:  # noqa: ANN401 - any field of Job
