@@ -61,7 +61,7 @@ def measure(preset: str, recording: Path, *, threads: int) -> Measurement:
     from core.enhancement.pipeline import run_pipeline
     from core.options import resolve_options
 
-    options = resolve_options(preset)
+    options = resolve_options(preset, operator=load_settings().operator_defaults)
     started = time.perf_counter()
     enhancer = None
     if options.model is not None:

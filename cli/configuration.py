@@ -18,12 +18,12 @@ def load_settings(data_dir: Path | None = None) -> Settings:
     """
     from pydantic import ValidationError
 
-    from core.settings import Settings
+    from core.settings import Settings, variable_of
 
     try:
         return Settings() if data_dir is None else Settings(data_dir=data_dir)
     except ValidationError as error:
-        problems = [f"LIMPID_{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()]
+        problems = [f"{variable_of('_'.join(map(str, item['loc'])))}: {item['msg']}" for item in error.errors()]
         raise CommandError(f"The configuration cannot be used. {'; '.join(problems)}.") from None
     except OSError as error:
         raise CommandError(f"A secret cannot be read from {error.filename}: {error.strerror}.") from None

@@ -104,8 +104,9 @@ def _models(settings: Settings) -> Iterator[Check]:
     from core.model_catalogue import Origin, find_model, is_installed
     from core.presets import DEFAULT_PRESET, PRESETS
 
-    for model in dict.fromkeys(preset.model for preset in PRESETS.values() if preset.model):
-        users = [preset.name for preset in PRESETS.values() if preset.model == model]
+    presets = [settings.operator_defaults.apply(preset) for preset in PRESETS.values()]
+    for model in dict.fromkeys(preset.model for preset in presets if preset.model):
+        users = [preset.name for preset in presets if preset.model == model]
         name = f"model {model}"
         if is_installed(model, settings.resolved_models_dir):
             yield Check(name=name, verdict=Verdict.OK, detail=f"installed; used by {', '.join(users)}")

@@ -67,8 +67,9 @@ def _resolve_options(
     from core.options import resolve_options
     from core.presets import find_preset
 
-    spec = {"format": output_format or "wav", "subtype": subtype or find_preset(preset).subtype}
-    return resolve_options(preset, overrides, [spec])
+    operator = load_settings().operator_defaults
+    spec = {"format": output_format or "wav", "subtype": subtype or operator.apply(find_preset(preset)).subtype}
+    return resolve_options(preset, overrides, [spec], operator=operator)
 
 
 def _format_of(destination: Destination) -> str | None:

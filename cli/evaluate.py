@@ -69,15 +69,17 @@ def _load(name: str) -> Enhancer:
     from core.presets import PRESETS
     from core.settings import Settings
 
+    settings = Settings()
     if name.endswith(".safetensors"):
         return _load_checkpoint(Path(name))
     preset = PRESETS.get(name)
     if preset is None:
-        return load_enhancer(name, models_dir=Settings().resolved_models_dir)
+        return load_enhancer(name, models_dir=settings.resolved_models_dir)
+    preset = settings.operator_defaults.apply(preset)
     if preset.model is None:
         raise InvalidOptions(f"The preset {name!r} has no model to measure")
     return load_enhancer(
-        preset.model, models_dir=Settings().resolved_models_dir, shifts=preset.shifts, overlap=preset.overlap
+        preset.model, models_dir=settings.resolved_models_dir, shifts=preset.shifts, overlap=preset.overlap
     )
 
 

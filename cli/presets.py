@@ -16,12 +16,14 @@ def presets(*, as_json: Annotated[bool, typer.Option("--json", help="Print as JS
     from core.model_catalogue import is_installed
     from core.presets import DEFAULT_PRESET, PRESETS
 
-    models_dir = load_settings().resolved_models_dir
+    settings = load_settings()
+    shown = [settings.operator_defaults.apply(preset) for preset in PRESETS.values()]
     installed = {
-        preset.name: preset.model is None or is_installed(preset.model, models_dir) for preset in PRESETS.values()
+        preset.name: preset.model is None or is_installed(preset.model, settings.resolved_models_dir)
+        for preset in shown
     }
     if as_json:
-        rows = [dataclasses.asdict(preset) | {"installed": installed[preset.name]} for preset in PRESETS.values()]
+        rows = [dataclasses.asdict(preset) | {"installed": installed[preset.name]} for preset in shown]
         typer.echo(json.dumps(rows, indent=2))
         return
 
@@ -29,7 +31,7 @@ def presets(*, as_json: Annotated[bool, typer.Option("--json", help="Print as JS
     from rich.table import Table
 
     table = Table("Preset", "Model", "Installed", "What it does", box=None)
-    for preset in PRESETS.values():
+    for preset in shown:
         name = f"{preset.name} (default)" if preset.name == DEFAULT_PRESET else preset.name
         table.add_row(name, preset.model or "none", "yes" if installed[preset.name] else "no", preset.description)
     Console().print(table)

@@ -346,6 +346,6 @@ ALIASES: Mapping[str, ModelAlias] = {
         target="htdemucs",
         shifts=0,
         overlap=0.1,
-        note="There is no quantised htdemucs; htdemucs runs in its place with shifts 0 and overlap 0.1.",
+        note="There is no quantised htdemucs; htdemucs runs in its place, by default with shifts 0 and overlap 0.1.",
     ),
 }

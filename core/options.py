@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from core.dsp.chain import chain_as_json, parse_chain
 from core.errors import InvalidOptions
+from core.operator_defaults import NO_DEFAULTS, OperatorDefaults
 from core.presets import find_preset
 
 Format = Literal["wav", "flac", "mp3", "m4a", "opus", "ogg"]
@@ -64,12 +65,14 @@ def resolve_options(
     preset_name: str,
     overrides: Mapping[str, Any] | None = None,
     outputs: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    operator: OperatorDefaults = NO_DEFAULTS,
 ) -> EnhanceOptions:
-    """The preset's options with `overrides` and `outputs` applied.
+    """The preset's options, as the `operator` has them, with `overrides` and `outputs` applied.
 
     UnknownPreset or InvalidOptions name the offending value and what is allowed.
     """
-    preset = find_preset(preset_name)
+    preset = operator.apply(find_preset(preset_name))
     overrides = dict(overrides or {})
     unknown = sorted(set(overrides) - OVERRIDABLE)
     if unknown:

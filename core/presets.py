@@ -36,6 +36,7 @@ class Preset:
     overlap: float = 0.25  # 0..0.75 of a segment
     chain: tuple[Mapping[str, Any], ...] = ()
     subtype: str | None = None  # None: by the source (PCM_16, PCM_24 or FLOAT)
+    pins_model: bool = False  # its stems are what it is for: the operator's DEMUCS_MODEL does not replace the model
 
 
 _PRESETS = (
@@ -108,6 +109,18 @@ _PRESETS = (
         shifts=4,
         overlap=0.75,
         subtype="FLOAT",
+    ),
+    Preset(
+        name="stems-6",
+        version=1,
+        title="Six stems",
+        description="htdemucs_6s: guitar and piano beside drums, bass, other and vocals; 32-bit float. "
+        "The piano is weak.",
+        model="htdemucs_6s",
+        shifts=0,
+        overlap=0.25,
+        subtype="FLOAT",
+        pins_model=True,
     ),
 )
 

@@ -108,7 +108,7 @@ def check_request(request: JobRequest, *, outbound: OutboundClient, settings: Se
 
     ForbiddenUrl when its webhook must not be called.
     """
-    options = resolve_options(request.preset, request.overrides, request.outputs)
+    options = resolve_options(request.preset, request.overrides, request.outputs, operator=settings.operator_defaults)
     if options.model is not None:
         record = find_model(options.model)
         if not record.is_installed(settings.resolved_models_dir):

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.access.limits import Limits
+from core.operator_defaults import MAX_OVERLAP, MAX_SHIFTS, MIN_OVERLAP, OperatorDefaults, check_separator
 from core.outbound.addresses import Network, parse_networks
 from core.webhooks.signing import key_of
 
@@ -24,6 +25,8 @@ _SECRETS = (
     "LIMPID_WEBHOOK_PREVIOUS_SECRETS",
 )
 
+_CUSTOMERS_NAMES = ("DEMUCS_MODEL", "USE_FLOAT32", "DEMUCS_OVERLAP", "DEMUCS_SHIFTS")
+
 
 class Settings(BaseSettings):
     """Configuration of every process. `LIMPID_<NAME>` sets a field; `LIMPID_<NAME>_FILE` reads a secret from a file.
@@ -37,6 +40,7 @@ class Settings(BaseSettings):
         env_file=".env",
         extra="ignore",
         frozen=True,
+        populate_by_name=True,
         hide_input_in_errors=True,  # a mistyped secret must not end up in a log
     )
 
@@ -78,6 +82,12 @@ class Settings(BaseSettings):
     model_cache_size: int = Field(default=2, ge=1)  # engines that one worker process keeps loaded
     device: Literal["cpu", "gpu"] = "cpu"  # the queue that new jobs go to
     torch_num_threads: int = Field(default=1, ge=1)  # one thread per process, one process per core is the fastest
+    demucs_model: str | None = Field(default=None, validation_alias="DEMUCS_MODEL")
+    demucs_shifts: int | None = Field(default=None, ge=0, le=MAX_SHIFTS, validation_alias="DEMUCS_SHIFTS")
+    demucs_overlap: float | None = Field(
+        default=None, ge=MIN_OVERLAP, le=MAX_OVERLAP, validation_alias="DEMUCS_OVERLAP"
+    )
+    use_float32: bool | None = Field(default=None, validation_alias="USE_FLOAT32")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="before")
@@ -92,6 +102,16 @@ class Settings(BaseSettings):
         if threads and "torch_num_threads" not in values:
             values["torch_num_threads"] = threads
         return values
+
+    @field_validator("demucs_model", "demucs_shifts", "demucs_overlap", "use_float32", mode="before")
+    @classmethod
+    def _read_empty_as_unset(cls, value: object) -> object:
+        return None if value == "" else value  # what Compose makes of a variable that is not there
+
+    @field_validator("demucs_model")
+    @classmethod
+    def _check_demucs_model(cls, value: str | None) -> str | None:
+        return None if value is None else check_separator(value)
 
     @field_validator("webhook_allow", mode="before")
     @classmethod
@@ -109,6 +129,16 @@ class Settings(BaseSettings):
         """The secrets that sign events, the current one first; none when none is configured."""
         given = [secret.get_secret_value() for secret in (self.webhook_secret, self.webhook_previous_secrets) if secret]
         return tuple(part.strip() for part in ",".join(given).split(",") if part.strip())
+
+    @property
+    def operator_defaults(self) -> OperatorDefaults:
+        """What the operator has chosen for the htdemucs presets."""
+        return OperatorDefaults(
+            model=self.demucs_model,
+            shifts=self.demucs_shifts,
+            overlap=self.demucs_overlap,
+            has_float_output=self.use_float32,
+        )
 
     @property
     def key_limits(self) -> Limits:
@@ -148,3 +178,8 @@ class Settings(BaseSettings):
     def resolved_scratch_dir(self) -> Path:
         """Where runs keep their scratch files."""
         return (self.scratch_dir or self.data_dir / "scratch").resolve()
+
+
+def variable_of(field: str) -> str:
+    """The environment variable of a field of Settings, as a validation error names it."""
+    return field if field in _CUSTOMERS_NAMES else f"LIMPID_{field.upper()}"

@@ -17,14 +17,15 @@ router = APIRouter(prefix="/presets", tags=["catalogue"])
 def list_presets(settings: SettingsDep) -> PresetListView:
     """Every preset with its model, DSP chain and outputs, and whether this server has what it needs."""
     models_dir = settings.resolved_models_dir
+    shown = [(preset, resolve_options(preset.name, operator=settings.operator_defaults)) for preset in PRESETS.values()]
     return PresetListView(
         presets=[
             PresetView.of(
                 preset,
-                resolve_options(preset.name),
-                is_installed=preset.model is None or find_model(preset.model).is_installed(models_dir),
+                options,
+                is_installed=options.model is None or find_model(options.model).is_installed(models_dir),
                 is_default=preset.name == DEFAULT_PRESET,
             )
-            for preset in PRESETS.values()
+            for preset, options in shown
         ]
     )

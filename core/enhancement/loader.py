@@ -21,31 +21,42 @@ from core.model_catalogue import (
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_SHIFTS = 0
+DEFAULT_OVERLAP = 0.25
+
 
 def load_enhancer(
     name: str,
     *,
     models_dir: Path,
-    shifts: int = 0,
-    overlap: float = 0.25,
+    shifts: int | None = None,
+    overlap: float | None = None,
     stems: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> Enhancer:
     """Return the engine of the model `name`.
 
-    `shifts` (0..10), `overlap` (0..0.75) and the choice of `stems` only matter to the demucs separators; an alias
-    brings its own. Raises NotFound for an unknown name, ModelUnavailable when weights or packages are missing or do
-    not verify, InvalidOptions when a setting does not fit the model.
+    `shifts` (0..10), `overlap` (0..0.75) and the choice of `stems` only matter to the demucs separators; None stands
+    for what an alias brings, else 0 and 0.25. Raises NotFound for an unknown name, ModelUnavailable when weights or
+    packages are missing or do not verify, InvalidOptions when a setting does not fit the model.
     """
     alias = find_alias(name)
     if alias is not None:
         logger.warning("model alias resolved", extra={"alias": name, "model": alias.target, "note": alias.note})
-        shifts, overlap = alias.shifts, alias.overlap
+        shifts = alias.shifts if shifts is None else shifts
+        overlap = alias.overlap if overlap is None else overlap
     record = find_model(name)
     if not record.is_installed(models_dir):
         raise ModelUnavailable(_how_to_install(record))
     if record.architecture is Architecture.DEMUCS:
-        return _load_demucs(record, models_dir, shifts=shifts, overlap=overlap, stems=stems, device=device)
+        return _load_demucs(
+            record,
+            models_dir,
+            shifts=DEFAULT_SHIFTS if shifts is None else shifts,
+            overlap=DEFAULT_OVERLAP if overlap is None else overlap,
+            stems=stems,
+            device=device,
+        )
     _check_single_output(record, stems)
     if record.architecture is Architecture.DEMUCS_CAUSAL:
         return _load_demucs_causal(record, models_dir, device=device)

@@ -22,6 +22,7 @@ from core.enhancement.progress import ProgressMeter, ProgressSink
 from core.enhancement.protocol import Enhancer, FloatArray
 from core.enhancement.scratch import ScratchSignal
 from core.jobs import Progress, Stage
+from core.model_catalogue import find_alias
 from core.options import EnhanceOptions
 
 CLEAN_ROLE = "enhanced"
@@ -108,8 +109,17 @@ def run_pipeline(
         "bandwidth": _describe_bandwidth(prepared, options, has_run=estimates is not None),
     }
     return PipelineResult(
-        files=finished.files, report=report, warnings=prepared.warnings + finished.warnings, progress=progress
+        files=finished.files,
+        report=report,
+        warnings=_model_notes(options) + prepared.warnings + finished.warnings,
+        progress=progress,
     )
+
+
+def _model_notes(options: EnhanceOptions) -> tuple[str, ...]:
+    """What the user should know of a model that runs under another name."""
+    alias = find_alias(options.model) if options.model is not None else None
+    return (f"{alias.name!r}: {alias.note}",) if alias is not None else ()
 
 
 def _describe_bandwidth(prepared: Prepared, options: EnhanceOptions, *, has_run: bool) -> dict[str, Any]:

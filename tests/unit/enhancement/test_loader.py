@@ -200,10 +200,17 @@ def test_bag_of_separators_is_loaded_with_its_settings(released_htdemucs: list[s
 
 @pytest.mark.usefixtures("released_htdemucs")
 def test_invented_quantised_name_runs_htdemucs_with_its_own_settings(tmp_path: Path) -> None:
-    engine = load_enhancer("htdemucs_quantized", models_dir=tmp_path, shifts=9, overlap=0.5)
+    engine = load_enhancer("htdemucs_quantized", models_dir=tmp_path)
 
     assert engine.info.name == "htdemucs"
     assert engine.info.segment.grid_samples == int(0.9 * 44_100 // 2)
+
+
+@pytest.mark.usefixtures("released_htdemucs")
+def test_settings_that_are_given_come_before_those_of_an_alias(tmp_path: Path) -> None:
+    engine = load_enhancer("htdemucs_quantized", models_dir=tmp_path, overlap=0.5)
+
+    assert engine.info.segment.grid_samples == 44_100 // 4
 
 
 @pytest.mark.usefixtures("released_htdemucs")

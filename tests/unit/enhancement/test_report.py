@@ -18,6 +18,7 @@ from core.enhancement.levels import SignalMeter, source_warnings
 from core.enhancement.pipeline import PipelineResult, run_pipeline
 from core.enhancement.protocol import EnhancerInfo, FloatArray, ProgressCallback, SignalStatistics
 from core.errors import InvalidOptions
+from core.operator_defaults import NO_DEFAULTS, OperatorDefaults
 from core.options import resolve_options
 
 RATE = 48_000
@@ -66,13 +67,23 @@ def noise(seconds: float, *, level: float = 0.1, channels: int = 1) -> FloatArra
     return (level * samples).astype(np.float32)
 
 
-def run(tmp_path: Path, wav: FloatArray, *, model: bool = True, **overrides: Any) -> PipelineResult:  # noqa: ANN401
+def run(
+    tmp_path: Path,
+    wav: FloatArray,
+    *,
+    model: bool = True,
+    operator: OperatorDefaults = NO_DEFAULTS,
+    preset: str | None = None,
+    **overrides: Any,  # noqa: ANN401
+) -> PipelineResult:
     source, workspace = tmp_path / "source.wav", tmp_path / "workspace"
     soundfile.write(source, wav.T, RATE, subtype="FLOAT")
     workspace.mkdir()
     return run_pipeline(
         source,
-        options=resolve_options("speech" if model else "clean-only", {"pictures": False, **overrides}),
+        options=resolve_options(
+            preset or ("speech" if model else "clean-only"), {"pictures": False, **overrides}, operator=operator
+        ),
         input_name="talk.wav",
         workspace=workspace,
         enhancer=Halver() if model else None,
@@ -110,6 +121,15 @@ def test_report_says_what_became_of_the_band_above_the_engine(
     result = run(tmp_path, noise(1), model=model, **overrides)
 
     assert result.report["bandwidth"] == expected
+
+
+def test_model_that_runs_under_an_alias_is_told_of(tmp_path: Path) -> None:
+    operator = OperatorDefaults(model="htdemucs_quantized")
+
+    result = run(tmp_path, noise(1), preset="fast", operator=operator)
+
+    (warning,) = (warning for warning in result.warnings if "quantised" in warning)
+    assert warning.startswith("'htdemucs_quantized': There is no quantised htdemucs; htdemucs runs in its place")
 
 
 def test_unknown_bandwidth_is_refused() -> None:
