@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from threading import Event
 from typing import Annotated, Any, NoReturn
@@ -36,6 +37,15 @@ _REPORT_ROLES = frozenset(ReportRole)
 _NOT_ALLOWED = frozenset({401, 403})
 
 
+class LogLevel(StrEnum):
+    """The least that is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where recordings arrive, in sub-folders too.")],
     *,
@@ -53,14 +63,14 @@ def watch(
         float, typer.Option(min=0, help="Seconds that a file must not change before it counts as complete.")
     ] = 5.0,
     once: Annotated[bool, typer.Option("--once", help="Do what is there now, and end.")] = False,
-    log_level: Annotated[str, typer.Option(envvar="LIMPID_LOG_LEVEL", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: Annotated[LogLevel, typer.Option(envvar="LIMPID_LOG_LEVEL", case_sensitive=False)] = LogLevel.INFO,
 ) -> None:
     """Enhance what arrives in DIR, until Ctrl-C or SIGTERM. Recordings end in DIR/done or, with the reason, DIR/failed.
 
     Options of one recording stand beside it (talk.wav.json), those of a folder in its limpid.json. After a restart the
     command goes on where it was. With --once the exit status is 0 only when nothing failed and nothing is left.
     """
-    configure_logging(log_level.upper())
+    configure_logging(log_level.value)
     watched = WatchedFolder(source=_existing(folder), results=out.resolve())
     given = {} if options is None else read_options(options)
     defaults = merged_options({"lane": Lane.BULK.value}, given, {"preset": preset} if preset else {})

@@ -88,6 +88,11 @@ class TestCommand:
         reason = json.loads((tmp_path / "in" / "failed" / "talk.wav.reason.json").read_text(encoding="utf-8"))
         assert reason["code"] == "invalid_audio"
 
+    def test_log_level_that_is_none_is_told(self, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LIMPID_LOG_LEVEL", "chatty")
+
+        assert run().exit_code == 2
+
     def test_empty_folder_is_done_at_once(self, run: Callable[..., Any]) -> None:
         assert run().exit_code == 0
 
