@@ -15,7 +15,7 @@ from api.errors import install_error_handlers
 from api.exposure import LoopbackNameMiddleware, SameOriginMiddleware, check_exposure
 from api.openapi import ANY_PROBLEM, TAGS, add_problem_schemas
 from api.request_id import RequestIdMiddleware
-from api.routes import batches, enhance, events, health, jobs, models, presets, uploads, webhooks
+from api.routes import batches, enhance, estimate, events, health, jobs, models, presets, uploads, webhooks
 from api.schemas import API_PREFIX
 from core.backend import Backend, open_backend
 from core.settings import Settings
@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
         app.add_middleware(SameOriginMiddleware)
     app.add_middleware(RequestIdMiddleware)
     install_error_handlers(app)
-    for module in (jobs, events, batches, uploads, webhooks, presets, models):
+    for module in (jobs, events, batches, uploads, webhooks, presets, models, estimate):
         app.include_router(module.router, prefix=API_PREFIX)
     for module in (enhance, health):
         app.include_router(module.router)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import problem_type
+from core.estimation.cost import relative_cost
 from core.jobs import InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 from core.model_catalogue import ListedModel
 from core.options import EnhanceOptions
@@ -226,6 +227,7 @@ class PresetView(BaseModel):
     is_default: bool
     shifts: int
     overlap: float = Field(description="0..0.75 of a segment")
+    relative_cost: float = Field(description="Passes of the model's network over the recording; 0: none runs")
     chain: list[dict[str, Any]] = Field(description="DSP steps after the model, in order, with all their parameters")
     outputs: list[dict[str, Any]]
 
@@ -241,6 +243,7 @@ class PresetView(BaseModel):
             is_default=is_default,
             shifts=options.shifts,
             overlap=options.overlap,
+            relative_cost=relative_cost(options),
             chain=[dict(step) for step in options.chain],
             outputs=[output.model_dump(mode="json") for output in options.outputs],
         )

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ class Measurement:
     processing_s: float
     rtf: float
     peak_memory_bytes: int
+    relative_cost: float  # passes of the network, core.estimation.cost
 
 
 def bench(
@@ -44,12 +46,16 @@ def bench(
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch; a worker uses one per job.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Measure real-time factor and peak memory of presets on a mono recording at 48 kHz."""
+    """Measure real-time factor and peak memory of presets on a mono recording at 48 kHz.
+
+    The figures are kept in the data folder: `POST /api/v1/estimate` goes by them until there are jobs to go by.
+    """
     names = presets or _installed_presets()
     with tempfile.TemporaryDirectory(prefix="limpid-bench-") as folder:
         recording = Path(folder) / "recording.wav"
         _write_recording(recording, duration_s=duration_s)
         results = [_measure_apart(name, recording, threads=threads) for name in names]
+    _keep(results, threads=threads)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
         return
@@ -59,6 +65,7 @@ def bench(
 def measure(preset: str, recording: Path, *, threads: int) -> Measurement:
     """Run the pipeline once in this process; its peak memory is the process's."""
     from core.enhancement.pipeline import run_pipeline
+    from core.estimation.cost import relative_cost
     from core.options import resolve_options
 
     options = resolve_options(preset, operator=load_settings().operator_defaults)
@@ -97,7 +104,31 @@ def measure(preset: str, recording: Path, *, threads: int) -> Measurement:
         processing_s=processing_s,
         rtf=processing_s / duration_s,
         peak_memory_bytes=result.report["peak_memory_bytes"],
+        relative_cost=relative_cost(options),
     )
+
+
+def _keep(results: Sequence[Measurement], *, threads: int) -> None:
+    from core.estimation.benchmark import BenchmarkRun, keep_runs
+
+    now = datetime.now(UTC)
+    runs = [
+        BenchmarkRun(
+            preset=result.preset,
+            model=result.model,
+            relative_cost=result.relative_cost,
+            rtf=result.rtf,
+            duration_s=result.duration_s,
+            threads=threads,
+            measured_at=now,
+        )
+        for result in results
+    ]
+    data_dir = load_settings().data_dir
+    try:
+        keep_runs(runs, data_dir)
+    except OSError as error:
+        typer.echo(f"limpid: the figures cannot be kept in {data_dir}: {error.strerror}", err=True)
 
 
 def _measure_apart(preset: str, recording: Path, *, threads: int) -> Measurement:

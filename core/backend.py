@@ -15,6 +15,8 @@ from core.batches.batch import BatchRepository
 from core.batches.repository_sql import SqlBatchRepository
 from core.celery_config import make_celery, prepare_broker
 from core.database import create_engine_for, migrate
+from core.estimation.estimate import RunHistory
+from core.estimation.history_sql import SqlRunHistory
 from core.idempotency import IdempotencyRepository
 from core.idempotency_sql import SqlIdempotencyRepository
 from core.outbound.client import OutboundClient
@@ -44,6 +46,7 @@ class Backend:
     uploads: UploadDesk
     usage: UsageRepository
     batches: BatchRepository
+    history: RunHistory
     deliveries: SqlOutbox
     outbound: OutboundClient
     engine: Engine | None = None  # None for parts that need no database
@@ -75,6 +78,7 @@ def open_backend(settings: Settings) -> Backend:
         usage=SqlUsageRepository(engine),
         uploads=UploadDesk(uploads=SqlUploadRepository(engine), parts=parts, store=store),
         batches=SqlBatchRepository(engine, retention_s=settings.retention_s),
+        history=SqlRunHistory(engine),
         deliveries=SqlOutbox(engine),
         outbound=OutboundClient(allow=settings.webhook_allow),
         engine=engine,

@@ -1,4 +1,4 @@
-"""The contracts of API keys, idempotency keys, uploads and limits on a real Postgres."""
+"""The contracts of API keys, idempotency keys, uploads, limits and past runs on a real Postgres."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from sqlalchemy import Engine
 from core.access.keys_sql import SqlKeyRepository
 from core.access.usage_sql import SqlUsageRepository
 from core.database import engine_of
+from core.estimation.history_sql import SqlRunHistory
 from core.idempotency_sql import SqlIdempotencyRepository
 from core.repository_sql import SqlJobRepository
 from core.uploads.upload_sql import SqlUploadRepository
+from tests.contracts.history import HistoryContract
 from tests.contracts.idempotency import IdempotencyContract
 from tests.contracts.keys import KeyContract
 from tests.contracts.uploads import UploadContract
@@ -60,3 +62,15 @@ class TestPostgresUsage(UsageContract):
     @pytest.fixture
     def usage(self, engine: Engine) -> SqlUsageRepository:
         return SqlUsageRepository(engine)
+
+
+class TestPostgresRunHistory(HistoryContract):
+    """The contract on Postgres."""
+
+    @pytest.fixture
+    def repository(self, engine: Engine) -> SqlJobRepository:
+        return SqlJobRepository(engine)
+
+    @pytest.fixture
+    def history(self, engine: Engine) -> SqlRunHistory:
+        return SqlRunHistory(engine)

@@ -19,6 +19,7 @@ from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
 from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository, FakeUsageRepository
 from tests.batch_fakes import FakeBatchRepository
+from tests.estimation_fakes import FakeRunHistory
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 
 
@@ -76,6 +77,7 @@ def backend(
         idempotency=idempotency,
         uploads=UploadDesk(uploads=uploads, parts=StoredParts(store), store=store),
         usage=FakeUsageRepository(jobs),
+        history=FakeRunHistory(jobs),
         batches=batches,
         deliveries=SqlOutbox(engine),
         outbound=OutboundClient(resolve=fake_resolve),

@@ -28,6 +28,14 @@ def test_every_preset_is_listed_with_what_it_resolves_to(client: TestClient) -> 
     assert [name for name, preset in told.items() if preset["is_default"]] == [DEFAULT_PRESET]
 
 
+def test_presets_tell_what_they_cost(client: TestClient) -> None:
+    told = {preset["name"]: preset["relative_cost"] for preset in client.get("/api/v1/presets").json()["presets"]}
+
+    assert told["fast"] == pytest.approx(1.11, abs=0.01)
+    assert told["high"] == pytest.approx(10.67, abs=0.01)
+    assert (told["maximum"], told["speech"], told["clean-only"]) == (64, 1, 0)
+
+
 def test_preset_without_a_model_can_always_run(client: TestClient) -> None:
     told = {preset["name"]: preset["is_installed"] for preset in client.get("/api/v1/presets").json()["presets"]}
 

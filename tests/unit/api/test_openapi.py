@@ -59,6 +59,7 @@ def test_surface_is_complete(document: dict[str, Any]) -> None:
         "POST /api/v1/uploads/{upload_id}/complete",
         "GET /api/v1/presets",
         "GET /api/v1/models",
+        "POST /api/v1/estimate",
         "POST /api/enhance",
         "GET /api/health",
         "GET /healthz",

@@ -23,6 +23,7 @@ from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
 from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository, FakeUsageRepository
 from tests.batch_fakes import FakeBatchRepository
+from tests.estimation_fakes import FakeRunHistory
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 from tests.unit.api.jobs_on_record import finish, start
 
@@ -78,6 +79,7 @@ def transport(
         idempotency=FakeIdempotencyRepository(),
         uploads=UploadDesk(uploads=FakeUploadRepository(), parts=StoredParts(store), store=store),
         usage=FakeUsageRepository(jobs),
+        history=FakeRunHistory(jobs),
         batches=FakeBatchRepository(jobs),
         deliveries=SqlOutbox(create_engine_for(settings)),
         outbound=OutboundClient(resolve=fake_resolve),

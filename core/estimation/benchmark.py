@@ -1,0 +1,71 @@
+"""What `limpid bench` measured on this machine, kept in the data folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "benchmark.json"
+
+
+class BenchmarkRun(BaseModel):
+    """One preset on this machine's CPU."""
+
+    model_config = ConfigDict(frozen=True)
+
+    preset: str
+    model: str | None
+    relative_cost: float = Field(ge=0)  # passes of the network, core.estimation.cost
+    rtf: float = Field(gt=0, allow_inf_nan=False)
+    duration_s: float = Field(gt=0)  # of the recording
+    threads: int = Field(ge=1)
+    measured_at: datetime
+
+
+class Benchmark(BaseModel):
+    """The newest run of each preset."""
+
+    model_config = ConfigDict(frozen=True)
+
+    runs: tuple[BenchmarkRun, ...] = ()
+
+
+def read_benchmark(data_dir: Path) -> Benchmark | None:
+    """What is kept in `data_dir`; None, with a warning where there is a file, when it cannot be used."""
+    try:
+        text = (data_dir / FILE_NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        logger.warning("benchmark_not_read", extra={"reason": error.strerror})
+        return None
+    try:
+        return Benchmark.model_validate_json(text)
+    except ValidationError as error:
+        logger.warning("benchmark_not_read", extra={"reason": f"{error.error_count()} values are not valid"})
+        return None
+
+
+def keep_runs(runs: Sequence[BenchmarkRun], data_dir: Path) -> Path:
+    """Write `runs` over what is kept of the same presets, in one rename; return the file. OSError when it cannot."""
+    kept = read_benchmark(data_dir)
+    by_preset = {run.preset: run for run in (*(kept.runs if kept else ()), *runs)}
+    text = Benchmark(runs=tuple(by_preset.values())).model_dump_json(indent=2)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / FILE_NAME
+    with NamedTemporaryFile("w", dir=data_dir, prefix=".benchmark-", delete=False, encoding="utf-8") as file:
+        file.write(text + "\n")
+    try:
+        os.replace(file.name, path)
+    except OSError:
+        os.unlink(file.name)
+        raise
+    return path
