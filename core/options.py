@@ -8,7 +8,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.dsp.chain import chain_as_json, parse_chain
+from core.dsp.levels import RmsMatch
 from core.errors import InvalidOptions
+from core.model_catalogue import find_model
 from core.operator_defaults import NO_DEFAULTS, OperatorDefaults
 from core.presets import find_preset
 
@@ -93,7 +95,22 @@ def resolve_options(
         options = EnhanceOptions.model_validate(values)
     except ValidationError as error:
         raise InvalidOptions(_describe(error)) from None
-    return options.model_copy(update={"chain": tuple(chain_as_json(parse_chain(options.chain)))})
+    steps = parse_chain(options.chain)
+    if any(isinstance(step, RmsMatch) and step.enabled for step in steps):
+        _check_single_output(options)
+    return options.model_copy(update={"chain": tuple(chain_as_json(steps))})
+
+
+def _check_single_output(options: EnhanceOptions) -> None:
+    """InvalidOptions for several stems: a gain for each would change the balance between them."""
+    if options.model is None:
+        return
+    stems = options.stems or find_model(options.model).stems
+    if len(stems) > 1:
+        raise InvalidOptions(
+            f"chain: {RmsMatch.name} gives one output the level of the recording; this job has {len(stems)} "
+            f"({', '.join(stems)}). Choose one of them by stems."
+        )
 
 
 def _describe(error: ValidationError) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.dsp.equalizer import CLARITY_BOOST, MUD_CUT, PRESENCE_BOOST, EqualizerBand
 from core.dsp.filters import HighPass, LowPass
-from core.dsp.levels import PeakNormalize, RmsNormalize, SoftClip
+from core.dsp.levels import PeakNormalize, RmsMatch, RmsNormalize, SoftClip
 from core.dsp.noise_gate import NoiseGate
 from core.dsp.raw_file import read_raw, write_raw
 from core.dsp.spectral_subtraction import SpectralSubtraction
@@ -33,6 +33,7 @@ _DEFAULTS: tuple[Step, ...] = (
     EqualizerBand(low_hz=1_000.0, high_hz=2_000.0, gain_db=0.0),
     SoftClip(),
     RmsNormalize(),
+    RmsMatch(),
 )
 STEPS: Mapping[str, Step] = {step.name: step for step in _DEFAULTS}
 """Every step under its name, with its default parameters."""

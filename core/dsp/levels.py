@@ -1,4 +1,4 @@
-"""Steps that set the level: peak normalization and a soft clipper."""
+"""Steps that set the level: to a peak, to an RMS, to the recording's own; and a soft clipper."""
 
 from __future__ import annotations
 
@@ -123,6 +123,52 @@ class RmsNormalize:
     def start(self, sample_rate: int, channels: int, *, analysis: Analysis | None = None) -> Processor:
         rms = float(require_analysis(self.name, analysis))
         gain = min(db_to_gain(self.rms_db) / rms, db_to_gain(self.max_gain_db)) if rms > 0 else 1.0
+        return _Gain(gain, channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RmsMatch:
+    """Gives the result the RMS that the recording had before the model and the chain, all channels by one gain.
+
+    One gain for the whole keeps the dynamics as they are. RMS, `max_gain_db` and silence as in `RmsNormalize`. The
+    recording's RMS is not in a chain's stream, so it is `against` it that a chain runs; `start` raises ValueError.
+    """
+
+    name: ClassVar[str] = "rms_match"
+
+    max_gain_db: float = 40.0
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        require_range(self.name, "max_gain_db", self.max_gain_db, low=0, high=120, unit="dB")
+
+    def against(self, rms: float) -> RmsTarget:
+        """The step for a recording of this RMS (amplitude, 0 for silence: the result stays as it is)."""
+        return RmsTarget(rms=rms, max_gain_db=self.max_gain_db, enabled=self.enabled)
+
+    def analyser(self, sample_rate: int, channels: int) -> RmsAnalyser:
+        return RmsAnalyser()
+
+    def start(self, sample_rate: int, channels: int, *, analysis: Analysis | None = None) -> Processor:
+        raise ValueError(f"{self.name} runs against a recording's RMS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RmsTarget:
+    """`RmsMatch` that knows its recording."""
+
+    name: ClassVar[str] = RmsMatch.name
+
+    rms: float
+    max_gain_db: float
+    enabled: bool
+
+    def analyser(self, sample_rate: int, channels: int) -> RmsAnalyser:
+        return RmsAnalyser()
+
+    def start(self, sample_rate: int, channels: int, *, analysis: Analysis | None = None) -> Processor:
+        rms = float(require_analysis(self.name, analysis))
+        gain = min(self.rms / rms, db_to_gain(self.max_gain_db)) if self.rms > 0 and rms > 0 else 1.0
         return _Gain(gain, channels)
 
 

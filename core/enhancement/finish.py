@@ -15,6 +15,8 @@ from core.audio.encode import LIMITS, AudioWriter
 from core.audio.formats import AudioProbe, default_subtype, extension_for, media_type_for
 from core.audio.resample import resample_stream
 from core.dsp.chain import parse_chain, run_chain
+from core.dsp.levels import RmsAnalyser, RmsMatch
+from core.dsp.step import Step
 from core.enhancement.bandwidth import CarriedBand
 from core.enhancement.levels import SignalMeter
 from core.enhancement.prepare import Prepared
@@ -62,7 +64,7 @@ def finish(
     The outputs have exactly the input's length, rate and channels. The residual is the input less all outputs.
     """
     native = prepared.native
-    steps = parse_chain(options.chain)
+    steps = _steps_for(native, options)
     chained = [
         run_chain(
             steps,
@@ -111,6 +113,18 @@ def finish(
             if writer.clipped_samples
         ),
     )
+
+
+def _steps_for(native: ScratchSignal, options: EnhanceOptions) -> tuple[Step, ...]:
+    """The chain's steps, those that need the recording's RMS against this recording's."""
+    steps = parse_chain(options.chain)
+    if not any(isinstance(step, RmsMatch) and step.enabled for step in steps):
+        return steps
+    analyser = RmsAnalyser()
+    for block in native.blocks():
+        analyser.update(block)
+    rms = float(analyser.result())
+    return tuple(step.against(rms) if isinstance(step, RmsMatch) else step for step in steps)
 
 
 def _mixed_blocks(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.dsp.levels import PeakNormalize, RmsNormalize, SoftClip
+from core.dsp.levels import PeakNormalize, RmsMatch, RmsNormalize, SoftClip
 from core.errors import InvalidOptions
 from tests.unit.dsp.signals import apply, hiss, level_db
 
@@ -33,6 +33,28 @@ def test_rms_over_all_channels_becomes_the_target() -> None:
     wav[1] *= 0.5
 
     assert level_db(apply(RmsNormalize(rms_db=-18), wav)) == pytest.approx(-18, abs=0.01)
+
+
+def test_rms_of_the_recording_is_given_back_by_one_gain() -> None:
+    wav = hiss(10_000, rms=0.02, channels=2)
+
+    matched = apply(RmsMatch().against(0.1), wav)
+
+    assert level_db(matched) == pytest.approx(-20, abs=0.001)
+    assert np.allclose(matched / wav, matched[0, 0] / wav[0, 0], rtol=1e-5)
+
+
+def test_rms_match_stops_at_its_limit_and_leaves_silence_alone() -> None:
+    wav = hiss(10_000, rms=1e-5)
+
+    assert level_db(apply(RmsMatch(max_gain_db=20).against(0.1), wav)) - level_db(wav) == pytest.approx(20, abs=0.01)
+    assert np.array_equal(apply(RmsMatch().against(0.0), wav), wav)
+    assert not apply(RmsMatch().against(0.1), np.zeros((1, 100), np.float32)).any()
+
+
+def test_rms_match_cannot_run_without_a_recording() -> None:
+    with pytest.raises(ValueError, match="recording's RMS"):
+        RmsMatch().start(16_000, 1)
 
 
 def test_soft_clip_keeps_quiet_samples_bit_exact_and_never_passes_full_scale() -> None:

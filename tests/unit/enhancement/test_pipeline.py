@@ -14,7 +14,7 @@ import soundfile
 from core.audio.segments import SegmentPlan
 from core.enhancement.pipeline import PipelineResult, run_pipeline
 from core.enhancement.protocol import EnhancerInfo, FloatArray, ProgressCallback, SignalStatistics
-from core.errors import InsufficientDisk, InvalidAudio, JobCancelled
+from core.errors import InsufficientDisk, InvalidAudio, InvalidOptions, JobCancelled
 from core.jobs import Progress, Stage
 from core.options import resolve_options
 
@@ -301,3 +301,29 @@ def test_a_peak_of_the_engine_is_reported_per_output(tmp_path: Path) -> None:
     assert result.report["model"]["name"] == "half"
     assert result.report["input"]["peak_dbfs"] == pytest.approx(-6.02, abs=0.01)
     assert result.report["outputs"]["enhanced"]["peak_dbfs"] == pytest.approx(-12.04, abs=0.01)
+
+
+def test_rms_match_gives_the_result_the_level_of_the_recording(tmp_path: Path) -> None:
+    wav = noise(30_000, 2)
+
+    result = run(tmp_path, wav, 44_100, GainEnhancer([0.1]), overrides={"chain": [{"step": "rms_match"}]})
+
+    output, _ = read(result)
+    assert np.sqrt(np.mean(output**2)) == pytest.approx(np.sqrt(np.mean(wav**2)), rel=1e-4)
+
+
+def test_rms_match_that_is_switched_off_changes_nothing(tmp_path: Path) -> None:
+    chain = [{"step": "rms_match", "enabled": False}]
+
+    result = run(tmp_path, noise(30_000, 2), 44_100, GainEnhancer([0.1]), overrides={"chain": chain})
+
+    assert result.report["outputs"]["enhanced"]["rms_dbfs"] < result.report["input"]["rms_dbfs"] - 15
+
+
+def test_rms_match_of_several_stems_is_refused_when_it_is_asked_for() -> None:
+    chain = [{"step": "rms_match"}]
+
+    with pytest.raises(InvalidOptions, match=r"this job has 4 \(drums, bass, other, vocals\)"):
+        resolve_options("high", {"chain": chain})
+    assert resolve_options("high", {"chain": chain, "stems": ["vocals"]}).chain[0]["step"] == "rms_match"
+    assert resolve_options("high", {"chain": [{"step": "rms_match", "enabled": False}]}).stems is None
