@@ -43,9 +43,14 @@ def enhance(
     ] = None,
     strength: Annotated[float, typer.Option(min=0, max=1, help="0 gives the input, 1 the full effect.")] = 1.0,
     residual: Annotated[bool, typer.Option(help="Also write what was taken away.")] = False,
+    reference: Annotated[
+        Path | None, typer.Option(help="Clean version of the one recording: the report compares with it.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Enhance recordings. Inputs are never overwritten; the exit status is 0 only when all of them succeeded."""
+    if reference is not None and len(sources) > 1:
+        raise CommandError("--reference is of one recording; give one IN.")
     destination = plan_destination(output, sources)
     options = _resolve_options(
         preset,
@@ -54,7 +59,7 @@ def enhance(
         overrides={"strength": strength, "residual": residual, "pictures": False},
     )
     with interrupt_on_terminate():
-        results, failures = _enhance_all(sources, destination, options)
+        results, failures = _enhance_all(sources, destination, options, reference=reference)
     if as_json:
         typer.echo(json.dumps(results, indent=2))
     if failures:
@@ -77,7 +82,7 @@ def _format_of(destination: Destination) -> str | None:
 
 
 def _enhance_all(
-    sources: Sequence[Path], destination: Destination, options: EnhanceOptions
+    sources: Sequence[Path], destination: Destination, options: EnhanceOptions, *, reference: Path | None
 ) -> tuple[list[dict[str, Any]], int]:
     """Enhance one after the other with one engine; a file that fails is named on standard error and skipped."""
     from rich.console import Console
@@ -89,7 +94,11 @@ def _enhance_all(
     failures = 0
     for source in sources:
         try:
-            results.append(_enhance_one(source, sources, destination, options, enhancer=enhancer, console=console))
+            results.append(
+                _enhance_one(
+                    source, sources, destination, options, reference=reference, enhancer=enhancer, console=console
+                )
+            )
         except (EnhancerError, CommandError, OSError) as error:
             failures += 1
             typer.echo(f"limpid: {source}: {_reason(error)}", err=True)
@@ -117,6 +126,7 @@ def _enhance_one(
     destination: Destination,
     options: EnhanceOptions,
     *,
+    reference: Path | None,
     enhancer: Enhancer | None,
     console: Console,
 ) -> dict[str, Any]:
@@ -134,6 +144,7 @@ def _enhance_one(
             workspace=Path(workspace),
             enhancer=enhancer,
             on_progress=on_progress,
+            reference=reference,
         )
         targets = _move_outputs(result, destination, sources)
     for warning in result.warnings:

@@ -22,6 +22,7 @@ from core.enhancement.levels import SignalMeter
 from core.enhancement.prepare import Prepared
 from core.enhancement.produced import ProducedFile, describe_file
 from core.enhancement.protocol import FloatArray
+from core.enhancement.reference import ReferenceMeter
 from core.enhancement.scratch import ScratchSignal
 from core.enhancement.views import BEFORE, ViewMeter, write_views
 from core.options import Bandwidth, EnhanceOptions
@@ -36,6 +37,7 @@ class Finished:
     files: tuple[ProducedFile, ...]
     levels: dict[str, dict[str, Any]]
     warnings: tuple[str, ...]
+    comparison: dict[str, Any] | None  # with the reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +60,12 @@ def finish(
     input_name: str,
     workspace: Path,
     on_fraction: Callable[[float], None],
+    reference: ScratchSignal | None = None,
 ) -> Finished:
     """Mix by `strength`, run the chain, encode. `estimates` holds stem after stem, each with every channel.
 
-    The outputs have exactly the input's length, rate and channels. The residual is the input less all outputs.
+    The outputs have exactly the input's length, rate and channels. The residual is the input less all outputs. The
+    first of them, and the input, are compared with the clean `reference`, a signal like the input.
     """
     native = prepared.native
     steps = _steps_for(native, options)
@@ -83,6 +87,7 @@ def finish(
         subject: ViewMeter(native.sample_rate, native.channels, frames=native.frames)
         for subject in ((BEFORE, *roles) if options.pictures else ())
     }
+    comparison = None if reference is None else ReferenceMeter(native.sample_rate, native.channels)
     with ExitStack() as stack:
         writers = [stack.enter_context(_open_writer(encoding, prepared)) for encoding in encodings]
         position = 0
@@ -94,6 +99,8 @@ def finish(
                 signals[RESIDUAL] = signals[BEFORE] - np.sum(blocks, axis=0, dtype=np.float32)
             for role, meter in meters.items():
                 meter.update(signals[role])
+            if comparison is not None and reference is not None:
+                comparison.update(reference.read(position, stop), before=signals[BEFORE], after=blocks[0])
             for subject, view in views.items():
                 view.update(signals[subject])
             for encoding, writer in zip(encodings, writers, strict=True):
@@ -106,6 +113,7 @@ def finish(
     return Finished(
         files=audio + write_views(views, base=_base_name(input_name), workspace=workspace),
         levels={role: meter.result() for role, meter in meters.items()},
+        comparison=None if comparison is None else comparison.result(),
         warnings=tuple(
             f"{writer.clipped_samples} samples of {encoding.name!r} were beyond full scale and were clipped. "
             "WAV with subtype FLOAT keeps them."

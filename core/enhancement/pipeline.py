@@ -20,7 +20,9 @@ from core.enhancement.prepare import Prepared, prepare, select_group
 from core.enhancement.produced import ProducedFile
 from core.enhancement.progress import ProgressMeter, ProgressSink
 from core.enhancement.protocol import Enhancer, FloatArray
+from core.enhancement.reference import prepare_reference
 from core.enhancement.scratch import ScratchSignal
+from core.errors import InvalidOptions
 from core.jobs import Progress, Stage
 from core.model_catalogue import find_alias
 from core.options import EnhanceOptions
@@ -47,13 +49,19 @@ def run_pipeline(
     workspace: Path,
     enhancer: Enhancer | None,
     on_progress: ProgressSink,
+    reference: Path | None = None,
 ) -> PipelineResult:
     """Restore the recording `source` into files below `workspace`, which the caller makes and removes.
 
     `enhancer` is the engine that `options.model` names, None for none. Whatever `on_progress` raises stops the run.
-    Raises InvalidAudio, UnsupportedMedia or InsufficientDisk for what the recording or the machine lacks.
+    With a clean `reference` of the recording the report compares both with it. Raises InvalidAudio, UnsupportedMedia or
+    InsufficientDisk for what the recording, the reference or the machine lacks; InvalidOptions for a reference where
+    there are several outputs.
     """
     info = enhancer.info if enhancer else None
+    stems = info.stems if info else (CLEAN_ROLE,)
+    if reference is not None and len(stems) > 1:
+        raise InvalidOptions(f"A reference is of one output; this job has {', '.join(stems)}. Choose one by stems.")
     meter = ProgressMeter(on_progress, has_model=enhancer is not None)
     with ExitStack() as scratch:
         prepared = prepare(
@@ -66,6 +74,9 @@ def run_pipeline(
             on_fraction=lambda fraction: meter.update(Stage.PREPARE, fraction),
         )
         meter.duration_s = prepared.native.frames / prepared.native.sample_rate
+        clean = None
+        if reference is not None:
+            clean = prepare_reference(reference, prepared.native, workspace=workspace, scratch=scratch)
         prepare_s = meter.elapsed_s
         estimates = None
         if enhancer is not None and options.strength > 0:
@@ -75,11 +86,12 @@ def run_pipeline(
         finished = finish(
             prepared,
             estimates,
-            stems=info.stems if info else (CLEAN_ROLE,),
+            stems=stems,
             options=options,
             input_name=input_name,
             workspace=workspace,
             on_fraction=lambda fraction: meter.update(Stage.FINISH, fraction),
+            reference=clean,
         )
     progress = meter.finish()
     report = {
@@ -99,6 +111,7 @@ def run_pipeline(
             **prepared.levels,
         },
         "outputs": finished.levels,
+        "reference": finished.comparison,
         "model": info
         and {
             "name": info.name,

@@ -110,3 +110,18 @@ def test_missing_input_is_named(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert "gone.wav: No such file" in result.stderr
+
+
+def test_report_compares_with_a_clean_reference(noisy: Path, tmp_path: Path) -> None:
+    result = enhance(noisy, "-o", tmp_path / "out.wav", "--reference", noisy, "--json")
+
+    (told,) = json.loads(result.stdout)
+    assert result.exit_code == 0, result.stderr
+    assert told["report"]["reference"]["after"]["si_sdr_db"] is not None
+
+
+def test_one_reference_of_several_recordings_is_refused(noisy: Path, tmp_path: Path) -> None:
+    result = enhance(noisy, noisy, "-o", f"{tmp_path}/results/", "--reference", noisy)
+
+    assert result.exit_code != 0
+    assert not (tmp_path / "results").exists()
