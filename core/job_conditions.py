@@ -7,16 +7,26 @@ from typing import Any
 
 from sqlalchemy import and_, literal_column, text
 
-from core.jobs import JobStatus
+from core.jobs import Device, JobStatus, Lane
 from core.tables import JobRow
 
 HELD = (JobStatus.RUNNING.value, JobStatus.CANCELLING.value)
 
 
-# SQL conditions are typed as Any: SQLAlchemy's own types for them say nothing that a reader needs.
-def is_queued() -> Any:  # noqa: ANN401
+# `row` is JobRow or an alias of it. SQL conditions are typed as Any: SQLAlchemy's own types for them say nothing that a
+# reader needs.
+def is_queued(row: Any = JobRow) -> Any:  # noqa: ANN401
     # A literal, so that Postgres uses the partial indices in prepared statements too.
-    return JobRow.status == text("'queued'")
+    return row.status == text("'queued'")
+
+
+def is_in_queue(device: Device, lane: Lane, row: Any = JobRow) -> Any:  # noqa: ANN401
+    return and_(row.device == device.value, row.lane == lane.value)
+
+
+def is_put_off(now: datetime, row: Any = JobRow) -> Any:  # noqa: ANN401
+    """It waits for a delay after a fault to pass: no message has been sent since."""
+    return and_(row.attempt > 0, row.sends == 0, row.send_due_at > now)
 
 
 def is_held() -> Any:  # noqa: ANN401

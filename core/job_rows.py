@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import func, literal
 
 from core.jobs import BatchPlace, Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 from core.run_policy import SEND_GRACE_S
-from core.tables import JobRow
+from core.tables import JobRow, UtcDateTime
 from core.webhooks.events import EventType, Webhook
 
 
@@ -120,6 +123,24 @@ def tombstone_columns(now: datetime) -> dict[str, Any]:
         "error_detail": None,
         "input_url": None,
         "webhook": None,
+    }
+
+
+def claimed_columns(*, worker: str, lease_s: float, now: datetime) -> dict[str, Any]:
+    """A new attempt, which starts from nothing, under a fresh lease."""
+    return {
+        "status": JobStatus.RUNNING.value,
+        "stage": None,
+        "attempt": JobRow.attempt + 1,
+        "progress_fraction": 0.0,
+        "progress_processed_s": 0.0,
+        "progress_duration_s": JobRow.input_duration_s,
+        "progress_eta_s": None,
+        "progress_rtf": None,
+        "started_at": func.coalesce(JobRow.started_at, literal(now, UtcDateTime())),
+        "worker": worker,
+        "lease_token": uuid4().hex,
+        "lease_expires_at": now + timedelta(seconds=lease_s),
     }
 
 

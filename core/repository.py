@@ -57,7 +57,7 @@ class JobRepository(Protocol):
         ...
 
     def queue_position(self, job: Job) -> int:
-        """Jobs ahead of a queued one in its queue; 0 when it is next or no longer queued."""
+        """Jobs ahead of a queued one, by the order of core.turns; 0 when it is next or no longer queued."""
         ...
 
     def mark_sent(self, job_id: str, *, now: datetime) -> None:
@@ -96,9 +96,10 @@ class RunRepository(Protocol):
     """Jobs in the database, for workers: claim, heartbeat, progress and the end of a run."""
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, now: datetime) -> Job | None:
-        """queued (or running with an expired lease) -> running, attempt + 1, a fresh lease token.
+        """A job -> running, attempt + 1, a fresh lease token: the answer to the message that names `job_id`.
 
-        None when the job is not runnable: it is gone, ended, held by a live lease, or out of attempts.
+        That is `job_id` itself when it runs under an expired lease and has attempts left; else the job whose turn it is
+        (core.turns) in the queue of `job_id`, which need not wait any more itself. None when no job there may run.
         """
         ...
 

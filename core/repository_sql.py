@@ -9,22 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
-from uuid import uuid4
 
-from sqlalchemy import Engine, and_, delete, func, literal, or_, select, text, update
+from sqlalchemy import Engine, delete, select, text, update
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
-from core.access.usage_sql import jobs_before_turn
 from core.database import read_session, write_session
 from core.errors import Conflict, InvalidInput, JobCancelled, LeaseLost, NotFound
 from core.ids import is_id
 from core.job_conditions import has_expired, holds, is_queued
-from core.job_rows import error_columns, job_of, progress_columns, requeued_columns, row_of, tombstone_columns
+from core.job_rows import (
+    claimed_columns,
+    error_columns,
+    job_of,
+    progress_columns,
+    requeued_columns,
+    row_of,
+    tombstone_columns,
+)
 from core.jobs import InputFile, Job, JobStatus, OutputFile, Problem, Progress, Stage
 from core.repository import JobPage, SweepResult
-from core.run_policy import WORKER_LOST, limited_delay_s, resend_delay_s
-from core.tables import JobRow, OutputRow, UtcDateTime
+from core.run_policy import WORKER_LOST, resend_delay_s
+from core.tables import JobRow, OutputRow
+from core.turns_sql import next_in_queue_of, position_in_queue
 from core.webhooks.outbox_sql import add_job_event, delete_job_events
 
 DEFAULT_MAX_ATTEMPTS = 3
@@ -111,17 +118,11 @@ class SqlJobRepository:
             return [job_of(row) for row in session.scalars(query.order_by(JobRow.id.desc()).limit(MAX_RESULTS))]
 
     def queue_position(self, job: Job) -> int:
-        """Queued jobs of the same device and lane that were submitted before this one."""
+        """Queued jobs of the same device and lane that are to run before this one (core.turns_sql)."""
         if job.status is not JobStatus.QUEUED:
             return 0
-        query = select(func.count()).where(
-            is_queued(),
-            JobRow.device == job.device.value,
-            JobRow.lane == job.lane.value,
-            JobRow.id < job.id,
-        )
         with read_session(self._engine) as session:
-            return session.scalar(query) or 0
+            return position_in_queue(session, job)
 
     def mark_sent(self, job_id: str, *, now: datetime) -> None:
         """Note that the broker has the message; does nothing when the job no longer waits."""
@@ -177,34 +178,18 @@ class SqlJobRepository:
         self._engine.dispose()
 
     def claim(self, job_id: str, *, worker: str, lease_s: float, now: datetime) -> Job | None:
-        """queued (or running with an expired lease) -> running under a fresh lease; None when not runnable."""
-        is_free = or_(is_queued(), and_(has_expired(now, JobStatus.RUNNING), ~self._is_out_of_attempts()))
+        """The job whose turn it is in the queue of `job_id`, or `job_id` itself when its worker is lost -> running."""
         if not is_id(job_id):
             return None
+        columns = claimed_columns(worker=worker, lease_s=lease_s, now=now)
         with write_session(self._engine) as session:
-            ahead = jobs_before_turn(session, job_id, key_max_running=self._key_max_running)
-            if ahead is not None:
-                due_at = now + timedelta(seconds=limited_delay_s(ahead))
-                _update(session, job_id, is_queued(), sends=0, send_due_at=due_at)
-                return None
-            claimed = _update(
-                session,
-                job_id,
-                is_free,
-                status=JobStatus.RUNNING.value,
-                stage=None,
-                attempt=JobRow.attempt + 1,
-                progress_fraction=0.0,
-                progress_processed_s=0.0,
-                progress_duration_s=JobRow.input_duration_s,
-                progress_eta_s=None,
-                progress_rtf=None,
-                started_at=func.coalesce(JobRow.started_at, literal(now, UtcDateTime())),
-                worker=worker,
-                lease_token=uuid4().hex,
-                lease_expires_at=now + timedelta(seconds=lease_s),
-            )
-            return _load(session, job_id) if claimed else None
+            if _update(session, job_id, has_expired(now, JobStatus.RUNNING), ~self._is_out_of_attempts(), **columns):
+                return _load(session, job_id)
+            # Whoever is faster takes the turn; then there is another, or none.
+            while next_id := next_in_queue_of(session, job_id, key_max_running=self._key_max_running, now=now):
+                if _update(session, next_id, is_queued(), **columns):
+                    return _load(session, next_id)
+        return None
 
     def extend_lease(self, job_id: str, *, lease_token: str, lease_s: float, now: datetime) -> JobStatus:
         """Heartbeat; the job's status."""

@@ -159,6 +159,7 @@ class JobRow(Base):
             "ix_jobs_queue",
             "device",
             "lane",
+            "owner",
             "id",
             sqlite_where=text("status = 'queued'"),
             postgresql_where=text("status = 'queued'"),

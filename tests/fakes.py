@@ -22,6 +22,7 @@ from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Probl
 from core.queue import job_queue_name
 from core.repository import JobPage, SweepResult
 from core.run_policy import SEND_GRACE_S, WORKER_LOST, is_out_of_attempts, limited_delay_s, resend_delay_s
+from core.turns import Turn, next_turn
 
 PRIVATE_NAME = "inside.example.com"
 
@@ -221,12 +222,13 @@ class FakeJobRepository:
         with self._lock:
             if self._row(job.id).job.status is not JobStatus.QUEUED:
                 return 0
-            return sum(
-                row.job.status is JobStatus.QUEUED
-                and (row.job.device, row.job.lane) == (job.device, job.lane)
-                and row.job.id < job.id
-                for row in self._rows.values()
-            )
+            rounds: dict[str, int] = {}
+            latest: dict[str | None, int] = {}
+            for other in self._in_queue_of(job, JobStatus.QUEUED):
+                running = sum(held.owner == other.owner for held in self._in_queue_of(job, *HELD))
+                latest[other.owner] = latest.get(other.owner, running) + 1
+                rounds[other.id] = latest[other.owner]
+            return sum((turn, job_id) < (rounds[job.id], job.id) for job_id, turn in rounds.items())
 
     def mark_sent(self, job_id: str, *, now: datetime) -> None:
         with self._lock:
@@ -283,7 +285,9 @@ class FakeJobRepository:
         with self._lock:
             self.check()
             row = self._rows.get(job_id)
-            if row is None or not self._is_claimable(row, now) or not self._may_run(row, now):
+            if row is not None and not self._is_lost(row, now):
+                row = self._next_turn(row, now)
+            if row is None:
                 return None
             row.job = replace(
                 row.job,
@@ -414,19 +418,57 @@ class FakeJobRepository:
     def _is_out_of_attempts(self, row: _Row) -> bool:
         return is_out_of_attempts(row.job, max_attempts=self._max_attempts)
 
-    def _may_run(self, row: _Row, now: datetime) -> bool:
-        if self._key_max_running is None or row.job.owner is None or row.job.status is not JobStatus.QUEUED:
-            return True
-        of_key = [other.job for other in self._rows.values() if other.job.owner == row.job.owner]
-        if sum(job.status in HELD for job in of_key) < self._key_max_running:
-            return True
-        ahead = sum(job.status is JobStatus.QUEUED and job.id < row.job.id for job in of_key)
-        row.sends, row.send_due_at = 0, now + timedelta(seconds=limited_delay_s(ahead))
-        return False
+    def _in_queue_of(self, job: Job, *statuses: JobStatus) -> builtins.list[Job]:
+        """The jobs of the same device and lane, the oldest first."""
+        found = [row.job for row in self._rows.values() if row.job.status in statuses]
+        return sorted(
+            (one for one in found if (one.device, one.lane) == (job.device, job.lane)), key=lambda one: one.id
+        )
 
-    def _is_claimable(self, row: _Row, now: datetime) -> bool:
-        if row.job.status is JobStatus.QUEUED:
-            return True
+    def _next_turn(self, row: _Row, now: datetime) -> _Row | None:
+        waiting = [job for job in self._in_queue_of(row.job, JobStatus.QUEUED) if not self._is_put_off(job, now)]
+        held = [other.job for other in self._rows.values() if other.job.status in HELD]
+        begun = [job for job in self._in_queue_of(row.job, *JobStatus) if job.started_at is not None]
+        turns = []
+        for owner in {job.owner for job in waiting}:
+            head = next(job for job in waiting if job.owner == owner)
+            turns.append(
+                Turn(
+                    job_id=head.id,
+                    owner=owner,
+                    running=sum(job.owner == owner for job in held),
+                    running_here=sum(
+                        job.owner == owner and (job.device, job.lane) == (head.device, head.lane) for job in held
+                    ),
+                    last_started_at=max(
+                        (
+                            job.started_at
+                            for job in begun
+                            if job.owner == owner and job.id <= head.id and job.started_at
+                        ),
+                        default=None,
+                    ),
+                )
+            )
+        turn = next_turn(turns, key_max_running=self._key_max_running)
+        if turn is not None:
+            return self._rows[turn.job_id]
+        if waiting:
+            later = row if row.job in waiting else self._rows[waiting[0].id]
+            ahead = [
+                other.job
+                for other in self._rows.values()
+                if other.job.owner == later.job.owner and other.job.id < later.job.id
+            ]
+            delay_s = limited_delay_s(sum(job.status is JobStatus.QUEUED for job in ahead))
+            later.sends, later.send_due_at = 0, now + timedelta(seconds=delay_s)
+        return None
+
+    def _is_put_off(self, job: Job, now: datetime) -> bool:
+        row = self._rows[job.id]
+        return job.attempt > 0 and row.sends == 0 and row.send_due_at > now
+
+    def _is_lost(self, row: _Row, now: datetime) -> bool:
         has_expired = row.job.lease_expires_at is not None and row.job.lease_expires_at <= now
         return row.job.status is JobStatus.RUNNING and has_expired and not self._is_out_of_attempts(row)
 

@@ -38,7 +38,7 @@ class JobRunner:
     busy: threading.Lock = field(default_factory=threading.Lock)  # held while a job runs
 
     def run(self, job_id: str) -> None:
-        """Claim the job and bring it to an end, or do nothing when it is not runnable.
+        """Claim the job whose turn it is in the queue of `job_id` and bring it to an end; nothing to do when none is.
 
         Raises StorageError when the database stays away for longer than Lease.persist waits: the lease expires then,
         and the sweeper queues the job again.
@@ -46,7 +46,7 @@ class JobRunner:
         with self.busy:
             job = self.runs.claim(job_id, worker=self.worker, lease_s=self.settings.lease_s, now=utc_now())
             if job is None:
-                logger.info("job not runnable", extra={"job_id": job_id})
+                logger.info("no job to run", extra={"job_id": job_id})
                 return
             logger.info("job started", extra={"job_id": job.id, "attempt": job.attempt})
             lease = Lease(

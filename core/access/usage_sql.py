@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, func, select
-from sqlalchemy.orm import Session
 
 from core.access.limits import DAY_S, Usage
 from core.database import read_session
 from core.ids import first_id_at
-from core.job_conditions import is_held, is_queued
+from core.job_conditions import is_queued
 from core.tables import JobRow
 
 
@@ -32,19 +31,3 @@ class SqlUsageRepository:
             queued = session.scalar(waiting) or 0
             size_bytes, oldest_at = session.execute(recent).one()
         return Usage(queued=queued, bytes_last_day=int(size_bytes), oldest_at=oldest_at)
-
-
-def jobs_before_turn(session: Session, job_id: str, *, key_max_running: int | None) -> int | None:
-    """None when a queued job may run now; else how many of its API key's jobs come before it.
-
-    A job without an API key may always run, and so may one that is not queued, as far as this is concerned.
-    """
-    if key_max_running is None:
-        return None
-    owner = session.scalar(select(JobRow.owner).where(JobRow.id == job_id, is_queued()))
-    if owner is None:
-        return None
-    running = session.scalar(select(func.count()).where(JobRow.owner == owner, is_held())) or 0
-    if running < key_max_running:
-        return None
-    return session.scalar(select(func.count()).where(JobRow.owner == owner, is_queued(), JobRow.id < job_id)) or 0

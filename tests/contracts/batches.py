@@ -89,9 +89,9 @@ class BatchContract:
         self, repositories: Repositories, batch: Batch, members: list[Job]
     ) -> None:
         outputs = [make_output("b.wav"), make_output("a.wav", role="residual")]
-        succeed(repositories.jobs, claim(repositories.jobs, members[1]), outputs=outputs)
+        succeed(repositories.jobs, claim(repositories.jobs, members[0]), outputs=outputs)
 
-        assert repositories.batches.outputs(batch.id) == {members[1].id: outputs}
+        assert repositories.batches.outputs(batch.id) == {members[0].id: outputs}
 
     def test_cancelling_ends_what_waits_and_asks_what_runs_to_stop(
         self, repositories: Repositories, batch: Batch, members: list[Job]

@@ -38,9 +38,10 @@ def after(seconds: float) -> Any:  # noqa: ANN401
 
 
 def claim(repository: Repository, job: Job, *, at_s: float = 0.0) -> Job:
-    """Claim a job that must be claimable."""
+    """Claim a job that must be claimable, and next in its queue."""
     claimed = repository.claim(job.id, worker="w", lease_s=LEASE_S, now=after(at_s))
     assert claimed is not None
+    assert claimed.id == job.id
     return claimed
 
 
@@ -480,10 +481,11 @@ class RepositoryContract:
 
         def run_whole(job: Job) -> None:
             repository.add(job)
-            run = claim(repository, job)
+            run = repository.claim(job.id, worker="w", lease_s=LEASE_S, now=NOON)
+            assert run is not None
             for step in range(10):
                 progress = Progress(fraction=step / 10)
-                repository.report_progress(job.id, lease_token=token_of(run), stage=Stage.ENHANCE, progress=progress)
+                repository.report_progress(run.id, lease_token=token_of(run), stage=Stage.ENHANCE, progress=progress)
             succeed(repository, run)
 
         outcomes = outcomes_of([lambda job=job: run_whole(job) for job in jobs])  # type: ignore[misc]

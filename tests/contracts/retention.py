@@ -46,8 +46,8 @@ class RetentionContract:
         assert repository.get(job.id).purged_at == after(200)
 
     def test_a_job_that_has_not_ended_never_expires(self, repository: Repository) -> None:
-        queued, running = make_job(), make_job()
-        for job in (queued, running):
+        running, queued = make_job(), make_job()
+        for job in (running, queued):
             repository.add(job)
         claim(repository, running)
 
@@ -95,9 +95,9 @@ class RetentionContract:
     def test_results_of_a_recording_are_the_owners_that_are_kept(self, repository: Repository) -> None:
         recording = make_job().input
         older, newer = add_ended(repository, expires_at=LATER), add_ended(repository, expires_at=LATER)
-        repository.add(make_job())
         repository.mark_purged(add_ended(repository, expires_at=LATER).id, now=after(1))
         add_ended(repository, expires_at=after(2))
+        repository.add(make_job())
 
         def find(**changes: Any) -> list[str]:  # noqa: ANN401
             wanted = {"size_bytes": recording.bytes, "owner": None, "now": after(2), **changes}
@@ -115,8 +115,8 @@ class RetentionContract:
         assert repository.get(job.id).deleted_at == after(10)
 
     def test_a_job_that_has_not_ended_is_not_deleted(self, repository: Repository) -> None:
-        queued, running, cancelling = make_job(), make_job(), make_job()
-        for job in (queued, running, cancelling):
+        running, cancelling, queued = make_job(), make_job(), make_job()
+        for job in (running, cancelling, queued):
             repository.add(job)
         claim(repository, running)
         claim(repository, cancelling)

@@ -11,6 +11,7 @@ from core.errors import InvalidInput, StorageError
 from core.repository_sql import SqlJobRepository
 from tests.contracts.repository import MAX_ATTEMPTS, RESEND_AFTER_S, RepositoryContract
 from tests.contracts.retention import RetentionContract
+from tests.contracts.turns import KEY_MAX_RUNNING, TurnsContract
 from tests.factories import make_job
 from tests.servers import free_port
 
@@ -34,3 +35,14 @@ class TestPostgresRepository(RepositoryContract, RetentionContract):
 
         with pytest.raises(StorageError):
             repository.check()
+
+
+class TestPostgresTurns(TurnsContract):
+    """The contract on Postgres."""
+
+    @pytest.fixture
+    def repository(self, postgres_database: str) -> Iterator[SqlJobRepository]:
+        """A repository on a fresh database."""
+        engine = engine_of(postgres_database)
+        yield SqlJobRepository(engine, key_max_running=KEY_MAX_RUNNING)
+        engine.dispose()

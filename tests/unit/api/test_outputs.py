@@ -143,9 +143,9 @@ def test_silent_store_is_told_before_the_first_byte(client: TestClient, store: F
 
 
 def test_job_without_outputs_conflicts(client: TestClient, jobs: FakeJobRepository) -> None:
-    queued = add_queued(jobs)
     failed = start(jobs, add_queued(jobs).id)
     fail(jobs, failed, code="invalid_audio")
+    queued = add_queued(jobs)
 
     answers = [client.get(f"/api/v1/jobs/{job.id}/outputs/a.wav") for job in (queued, failed)]
 

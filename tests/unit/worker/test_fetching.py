@@ -41,9 +41,8 @@ def open_bench(tmp_path: Path, url: str, *, outbound: OutboundClient = ALLOWED, 
     elsewhere = InputFile(
         name="recording", key=f"jobs/{job.id}/input", bytes=0, sha256="", media_type="application/octet-stream", url=url
     )
-    bench.job = replace(job, input=elsewhere)
     bench.store.objects.clear()
-    bench.runs.add(bench.job)
+    bench.replace_job(replace(job, input=elsewhere))
     return bench
 
 
@@ -163,8 +162,7 @@ def test_cancel_stops_a_fetch_in_its_middle(tmp_path: Path) -> None:
 def test_job_with_neither_recording_nor_url_fails(tmp_path: Path) -> None:
     bench = open_bench(tmp_path, "http://unused.example/")
     nowhere: Job = replace(bench.job, id=make_job().id, input=replace(bench.job.input, url=None))
-    bench.runs.add(nowhere)
-    bench.job = nowhere
+    bench.replace_job(nowhere)
 
     ended = bench.run()
 

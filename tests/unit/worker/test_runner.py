@@ -7,6 +7,7 @@ import functools
 import hashlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,16 @@ class Bench:
         )
 
     def run(self) -> Job:
-        """Run the job; its state afterwards."""
+        """Send the job's message and run the job; its state afterwards."""
+        self.runs.mark_sent(self.job.id, now=utc_now())
         self.runner.run(self.job.id)
         return self.runs.get(self.job.id)
+
+    def replace_job(self, job: Job) -> None:
+        """Let `job` be the one that waits."""
+        self.runs.request_cancel(self.job.id, now=utc_now())
+        self.runs.add(job)
+        self.job = job
 
     @property
     def stored_keys(self) -> set[str]:
@@ -231,9 +239,8 @@ def test_a_full_disk_has_a_code_of_its_own(tmp_path: Path) -> None:
 
 def test_a_recording_larger_than_the_scratch_disk_is_not_fetched(tmp_path: Path) -> None:
     bench = Bench(tmp_path, ScriptedPipeline())
-    bench.job = make_job(options=bench.job.options)
-    object.__setattr__(bench.job.input, "bytes", 2**62)
-    bench.runs.add(bench.job)
+    job = make_job(options=bench.job.options)
+    bench.replace_job(replace(job, input=replace(job.input, bytes=2**62)))
 
     ended = bench.run()
 
@@ -244,8 +251,7 @@ def test_a_recording_larger_than_the_scratch_disk_is_not_fetched(tmp_path: Path)
 
 def test_options_of_another_version_fail_the_job(tmp_path: Path) -> None:
     bench = Bench(tmp_path, ScriptedPipeline())
-    bench.job = make_job(options={"preset": "speech", "from_the_future": True})
-    bench.runs.add(bench.job)
+    bench.replace_job(make_job(options={"preset": "speech", "from_the_future": True}))
 
     ended = bench.run()
 
@@ -365,6 +371,7 @@ def test_a_run_whose_lease_was_taken_stops_and_touches_nothing(tmp_path: Path) -
 
     def lose(on_progress: ProgressSink) -> None:
         bench.runs.sweep(now=utc_now().replace(year=2100))
+        bench.runs.mark_sent(bench.job.id, now=utc_now())
         bench.runs.claim(bench.job.id, worker="other", lease_s=60, now=utc_now())
         on_progress(Stage.ENHANCE, Progress(fraction=0.5))
         steps.append("went on")
