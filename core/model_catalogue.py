@@ -255,6 +255,19 @@ def _demucs(
 
 _RECORDS = (
     ModelRecord(
+        name="limpid-speech",
+        title="Band-split LSTM for speech, ours",
+        architecture=Architecture.BAND_SPLIT_LSTM,
+        origin=Origin.BUNDLED,
+        sample_rate=16_000,
+        channels=1,
+        stems=("enhanced",),
+        licence="Apache-2.0",
+        notice="Trained by this project; the model card beside the weights names the recordings and their licences.",
+        source="core/models/weights/limpid-speech.md",
+        parameters=247_456,
+    ),
+    ModelRecord(
         name="cnn-mask",
         title="Small convolutional mask for speech, ours",
         architecture=Architecture.MASK_CNN,

@@ -28,9 +28,8 @@ def plan_segments(network: BandSplitLstm, *, sample_rate: int) -> SegmentPlan:
     """Return segments of 30 s on the grid of STFT frames, with 4 s of context and a cross-fade of 256 ms.
 
     The LSTMs over time have no fixed reach: at a segment's ends they start from zeros instead of from what lies beyond,
-    and what they lack fades over seconds. 4 s is more than the mixtures they were trained on lasted. The model card
-    states how far joined segments lie from one pass over the whole; a pass over many minutes is what they never
-    learnt, so segments are the better of the two.
+    and some of what they lack fades only over many seconds. So segments come near one pass over the whole, not to its
+    samples; the cross-fade hides the step. The model card states how near. 30 s with its context take 200 MB.
     """
     hop = network.stft.hop_length
 
