@@ -19,7 +19,7 @@ def voiced(samples: int = 32_000) -> FloatArray:
     time_s = np.arange(samples) / 16_000
     wav = sum(np.sin(2 * np.pi * 120 * k * time_s) / k for k in range(1, 25))
     gate = np.clip(4 * np.sin(2 * np.pi * 3 * time_s), 0, 1)
-    return (0.1 * wav * gate).astype(np.float32)[np.newaxis]
+    return np.asarray(0.1 * wav * gate, dtype=np.float32)[np.newaxis]
 
 
 def statistics_of(wav: FloatArray) -> SignalStatistics:
@@ -47,7 +47,8 @@ def test_bundled_weights_verify_and_carry_card_and_attribution(name: str) -> Non
 
 def enhance(name: str, wav: FloatArray, models_dir: Path) -> FloatArray:
     estimate = load_enhancer(name, models_dir=models_dir).enhance(wav, 16_000, statistics=statistics_of(wav))
-    return estimate[0]
+    first: FloatArray = estimate[0]
+    return first
 
 
 @pytest.mark.parametrize("name", BUNDLED)
