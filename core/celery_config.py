@@ -67,6 +67,10 @@ def _broker_options(settings: Settings) -> dict[str, Any]:
         "broker_url": settings.resolved_broker_url,
         "worker_disable_prefetch": True,
         "broker_transport_options": {
+            # Messages are hints, so nobody has to keep books of unacknowledged ones. With the books, an acknowledgement
+            # that fails as the broker goes down counts as a message in hand for ever: the worker takes no other, and
+            # never learns that its connection is gone.
+            "ack_emulation": False,
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
             "socket_timeout": SOCKET_TIMEOUT_S,
             "socket_keepalive": True,

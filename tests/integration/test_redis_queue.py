@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 
@@ -47,6 +48,23 @@ def test_a_flushed_broker_has_nothing_to_forget_but_messages(redis_url: str, cli
     queue.send_job("0199", device=Device.CPU, lane=Lane.BULK)
 
     assert client.keys() == [b"cpu.bulk"]
+
+
+def test_a_message_that_is_acknowledged_while_the_broker_is_gone_blocks_no_other() -> None:
+    with redis_server() as url:
+        make_queue(url).send_job("0199", device=Device.CPU, lane=Lane.BULK)
+        app = make_celery(Settings.model_validate({"broker_url": url}))
+        with app.connection_for_read() as connection, connection.SimpleQueue("cpu.bulk") as waiting:
+            channel = waiting.consumer.channel
+            channel.basic_qos(0, 1, False)
+            message = waiting.get(timeout=10)
+            assert not channel.qos.can_consume()
+
+            with redis.Redis.from_url(url) as client:
+                client.shutdown(nosave=True)
+            message.ack_log_error(logging.getLogger(__name__), (redis.ConnectionError,))
+
+            assert channel.qos.can_consume()
 
 
 def test_a_restarted_broker_takes_messages_again() -> None:
