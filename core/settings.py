@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = None
 
     lease_s: float = Field(default=60.0, gt=0)  # a run whose heartbeat is older than this may be taken over
+    stall_s: float = Field(default=900.0, gt=0)  # a run without progress for so long lets its lease expire
     max_attempts: int = Field(default=3, ge=1, le=20)
     resend_after_s: float = Field(default=30.0, gt=0)  # a job still queued then is sent again; doubles each time
     sweep_interval_s: float = Field(default=10.0, gt=0)
@@ -79,6 +80,8 @@ class Settings(BaseSettings):
     webhook_allow: Annotated[tuple[Network, ...], NoDecode] = ()  # may be reached by URLs although not public; CIDR
     fetch_timeout_s: float = Field(default=1800.0, gt=0)  # for an input by URL, from the first byte to the last
 
+    worker_max_jobs: int = Field(default=200, ge=1)  # a CPU worker's process is replaced after so many tasks
+    worker_max_memory_mb: int | None = Field(default=None, ge=64)  # or after a task that took more (MiB resident)
     model_cache_size: int = Field(default=2, ge=1)  # engines that one worker process keeps loaded
     device: Literal["cpu", "gpu"] = "cpu"  # the queue that new jobs go to
     torch_num_threads: int = Field(default=1, ge=1)  # one thread per process, one process per core is the fastest

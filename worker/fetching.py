@@ -48,6 +48,7 @@ class InputFetcher:
         with path.open("wb") as file:
 
             def write(block: bytes) -> None:
+                lease.note_progress()
                 lease.check()
                 sha256.update(block)
                 file.write(block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -38,7 +39,9 @@ class Lease:
     """Holds the lease of the claimed `job` while the context lasts.
 
     The thread extends the lease three times in `lease_s`. When the database does not answer for so long that the lease
-    may have passed to another worker, it counts as lost.
+    may have passed to another worker, it counts as lost. So it does when the run stands still: after `stall_s` seconds
+    of the `clock` (monotonic) without `report` or `note_progress`, the lease is left to expire, and the sweeper gives
+    the job to another worker; a run that moves again later stops at its next `check`.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class Lease:
         lease_s: float,
         progress_interval_s: float,
         is_shutting_down: Callable[[], bool],
+        stall_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if job.lease_token is None:
             raise ValueError(f"Job {job.id} has not been claimed.")
@@ -58,6 +63,8 @@ class Lease:
         self._is_shutting_down = is_shutting_down
         self._valid_until = time.monotonic() + lease_s
         self._next_report = -float("inf")
+        self._stall_s, self._clock = stall_s, clock
+        self._progressed_at = clock()
         self._is_cancelled = threading.Event()
         self._is_lost = threading.Event()
         self._has_ended = threading.Event()
@@ -74,6 +81,7 @@ class Lease:
 
     def report(self, stage: Stage, progress: Progress) -> None:
         """Store how far the run is, at most once in the interval; raises as `check` does."""
+        self.note_progress()
         self.check()
         if time.monotonic() < self._next_report:
             return
@@ -86,6 +94,10 @@ class Lease:
             return
         self._learn(status)
         self.check()
+
+    def note_progress(self) -> None:
+        """Tell the watchdog that the run gets on, where there is no figure to report: a fetch, a loaded model."""
+        self._progressed_at = self._clock()
 
     def persist(self, write: Callable[[], Result]) -> Result:
         """The result of `write`, which is tried again after transient faults, for half a minute at most.
@@ -113,6 +125,11 @@ class Lease:
 
     def _keep_alive(self) -> None:
         while not self._has_ended.wait(self._lease_s / HEARTBEATS_PER_LEASE):
+            stalled_s = self._clock() - self._progressed_at
+            if stalled_s >= self._stall_s:
+                logger.error("run stalled", extra={"job_id": self._job_id, "stalled_s": round(stalled_s)})
+                self._lose()
+                return
             asked_at = time.monotonic()
             try:
                 status = self._runs.extend_lease(

@@ -63,13 +63,15 @@ class Processor:
         with open_workspace(self.scratch_dir, f"{job.id}-{lease.token}") as workspace:
             source = workspace / "input"
             input_file = self._obtain_input(job, lease, source)
+            enhancer = self._engine_of(job, options)
+            lease.note_progress()
             lease.check()
             result = self.pipeline(
                 source,
                 options=options,
                 input_name=input_file.name,
                 workspace=workspace,
-                enhancer=self._engine_of(job, options),
+                enhancer=enhancer,
                 on_progress=lease.report,
             )
             outputs = []
@@ -84,6 +86,7 @@ class Processor:
                     sha256=file.sha256,
                 )
                 self._store_file(file.path, output, lease)
+                lease.note_progress()
                 outputs.append(output)
             return result, outputs
 
@@ -92,6 +95,7 @@ class Processor:
             return self.fetcher.fetch(job, lease, path)
         _require_room_for(job, path.parent)
         lease.persist(lambda: self.store.download(job.input.key, path))
+        lease.note_progress()
         return job.input
 
     def _store_file(self, path: Path, output: OutputFile, lease: Lease) -> None:

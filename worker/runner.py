@@ -55,6 +55,7 @@ class JobRunner:
                 lease_s=self.settings.lease_s,
                 progress_interval_s=self.settings.progress_interval_s,
                 is_shutting_down=self.is_shutting_down,
+                stall_s=self.settings.stall_s,
             )
             try:
                 with lease:

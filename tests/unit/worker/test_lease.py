@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ def held(
     progress_interval_s: float = 1e-6,
     lease_s: float = LEASE_S,
     is_shutting_down: Callable[[], bool] = lambda: False,
+    stall_s: float = math.inf,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[tuple[Lease, Job]]:
     """A running lease on a claimed job."""
     job = make_job()
@@ -46,6 +49,8 @@ def held(
         lease_s=lease_s,
         progress_interval_s=progress_interval_s,
         is_shutting_down=is_shutting_down,
+        stall_s=stall_s,
+        clock=clock,
     )
     with lease:
         yield lease, claimed
@@ -194,3 +199,62 @@ def test_persist_stops_waiting_when_the_lease_is_lost(runs: FakeJobRepository, m
 def test_a_job_that_was_not_claimed_has_no_lease(runs: FakeJobRepository) -> None:
     with pytest.raises(ValueError, match="not been claimed"):
         Lease(runs, make_job(), lease_s=1, progress_interval_s=1, is_shutting_down=lambda: False)
+
+
+class ManualClock:
+    """A monotonic clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_a_run_that_stands_still_lets_its_lease_expire(
+    runs: FakeJobRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    with held(runs, stall_s=900, clock=clock) as (lease, job):
+        lease.report(Stage.ENHANCE, Progress(fraction=0.5))
+        clock.now_s = 900.0
+
+        wait_until(lambda: raises(LeaseLost, lease), timeout_s=10, what="the watchdog sees the run stand still")
+        expires_at = runs.get(job.id).lease_expires_at
+        assert expires_at is not None
+
+        swept = runs.sweep(now=expires_at)
+
+    assert [due.id for due in swept.to_send] == [job.id]
+    assert "run stalled" in caplog.messages
+
+
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_a_run_that_gets_on_keeps_its_lease(runs: FakeJobRepository, is_reported: bool) -> None:
+    clock = ManualClock()
+    with held(runs, stall_s=900, clock=clock) as (lease, job):
+        clock.now_s = 899.0
+        if is_reported:
+            lease.report(Stage.ENHANCE, Progress(fraction=0.5))
+        else:
+            lease.note_progress()
+        clock.now_s = 1798.0
+        before = runs.get(job.id).lease_expires_at
+
+        wait_until(lambda: runs.get(job.id).lease_expires_at != before, timeout_s=10, what="the lease is extended")
+
+        lease.check()
+
+
+def test_progress_that_is_not_stored_counts_as_progress(runs: FakeJobRepository) -> None:
+    clock = ManualClock()
+    with held(runs, stall_s=900, clock=clock, progress_interval_s=3600) as (lease, job):
+        lease.report(Stage.ENHANCE, Progress(fraction=0.1))
+        clock.now_s = 899.0
+        lease.report(Stage.ENHANCE, Progress(fraction=0.2))
+        clock.now_s = 1798.0
+        before = runs.get(job.id).lease_expires_at
+        wait_until(lambda: runs.get(job.id).lease_expires_at != before, timeout_s=10, what="the lease is extended")
+
+        lease.check()
+        assert runs.get(job.id).progress.fraction == 0.1
