@@ -31,7 +31,9 @@ def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> N
 
     On the first signal each run stops at its next segment and its job goes back to the queue, without counting the
     attempt. A GPU worker runs one job at a time in this very process; a CPU worker forks its processes, and loads
-    PyTorch in them only, since a parent that ran OpenMP hangs its children. Raises SystemExit when Celery ends badly.
+    PyTorch in them only, since a parent that ran OpenMP hangs its children. Such a process is replaced, after the end
+    of a task, when it has done `settings.worker_max_jobs` tasks, or once had more than `settings.worker_max_memory_mb`
+    resident. Raises SystemExit when Celery ends badly.
     """
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
     _quieten_celery()
@@ -75,11 +77,17 @@ def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> N
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
+        max_tasks_per_child=settings.worker_max_jobs,
+        max_memory_per_child=_kibibytes(settings.worker_max_memory_mb),
     )
     logger.info("worker started", extra={"queues": ",".join(queues), "concurrency": concurrency})
     worker.start()
     if worker.exitcode:
         raise SystemExit(worker.exitcode)
+
+
+def _kibibytes(mebibytes: int | None) -> int | None:
+    return None if mebibytes is None else mebibytes * 1024  # Celery's unit
 
 
 def run_scheduler(settings: Settings) -> None:

@@ -176,7 +176,10 @@ class Stack:
     def _start(self, arguments: list[str], *, has_faults: bool) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **self.environment, "OMP_NUM_THREADS": "1"}
         if has_faults:
-            environment |= {"PYTHONPATH": str(FAULTS), "LIMPID_TEST_GATES": str(self.gates)}
+            environment |= {
+                "PYTHONPATH": os.pathsep.join([str(FAULTS), str(ROOT)]),
+                "LIMPID_TEST_GATES": str(self.gates),
+            }
         with (self.data_dir / "processes.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", *arguments],

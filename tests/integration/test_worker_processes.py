@@ -64,6 +64,39 @@ def test_a_stopped_gpu_worker_gives_its_job_back(gpu_stack: Stack, recording: Pa
     assert list(gpu_stack.settings.resolved_scratch_dir.iterdir()) == []
 
 
+@pytest.mark.parametrize("limit", [{"LIMPID_WORKER_MAX_JOBS": "1"}, {"LIMPID_WORKER_MAX_MEMORY_MB": "64"}])
+def test_a_process_at_its_limit_is_replaced_after_its_job(
+    tmp_path: Path, recording: Path, limit: dict[str, str]
+) -> None:
+    stack = Stack.open(tmp_path / "data", limit)
+    try:
+        stack.start_worker()
+        stack.open_gate(GATED)
+
+        ended = [stack.wait_until_ended(stack.submit(recording)) for _ in range(2)]
+    finally:
+        stack.close()
+
+    assert [(job.status, job.attempt) for job in ended] == [(JobStatus.SUCCEEDED, 1)] * 2
+    first, second = stack.runs_of(GATED)
+    assert first != second
+
+
+def test_a_process_below_its_limits_runs_job_after_job(tmp_path: Path, recording: Path) -> None:
+    stack = Stack.open(tmp_path / "data", {"LIMPID_WORKER_MAX_JOBS": "10", "LIMPID_WORKER_MAX_MEMORY_MB": "8192"})
+    try:
+        stack.start_worker()
+        stack.open_gate(GATED)
+
+        for _ in range(2):
+            stack.wait_until_ended(stack.submit(recording))
+    finally:
+        stack.close()
+
+    first, second = stack.runs_of(GATED)
+    assert first == second
+
+
 def test_the_scheduler_asks_for_sweeps_until_it_is_stopped(gpu_stack: Stack) -> None:
     scheduler = gpu_stack.start_scheduler()
     messages = gpu_stack.settings.broker_dir / MESSAGES_FOLDER
