@@ -42,9 +42,16 @@ class Preset:
 _PRESETS = (
     Preset(
         name="speech",
-        version=1,
+        version=2,
         title="Speech",
         description="Removes noise from speech with the model that ships with Limpid. Fast on a CPU.",
+        model="limpid-speech",
+    ),
+    Preset(
+        name="speech-cnn",
+        version=1,
+        title="Speech, CNN mask",
+        description="Removes noise from speech with the small convolutional mask, also bundled; slower and less able.",
         model="cnn-mask",
     ),
     Preset(

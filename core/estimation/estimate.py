@@ -24,12 +24,12 @@ from core.options import EnhanceOptions
 RECENT_RUNS = 20
 """Of these, at most, the median is taken."""
 
-DEFAULT_BASE_RTF = 0.06
+DEFAULT_BASE_RTF = 0.025
 """Decoding, DSP chain, report and encoding of one channel: `clean-only` as the README states it."""
 
 DEFAULT_PASS_RTF: Mapping[Architecture, float] = {
-    Architecture.MASK_CNN: 0.27,  # `speech` less the base, README
-    Architecture.BAND_SPLIT_LSTM: 0.27,  # taken to be like the other bundled network; not measured
+    Architecture.MASK_CNN: 0.14,  # `speech-cnn` less the base, README
+    Architecture.BAND_SPLIT_LSTM: 0.02,  # `speech` less the base, README
     Architecture.DEMUCS_CAUSAL: 0.45,  # the original implementation of dns48 on two cores: ours is faster
     Architecture.DEMUCS: 1.5,  # one chunk of htdemucs, 11.5 s for 7.8 s of audio on two cores
 }

@@ -49,7 +49,7 @@ class HistoryContract:
         repository.add(failing)
         claimed = repository.claim(failing.id, worker="w", lease_s=LEASE_S, now=NOW)
         assert claimed is not None
-        repository.release(failing.id, lease_token=token_of(claimed), now=NOW, counts_as_attempt=True)
+        repository.release(claimed.id, lease_token=token_of(claimed), now=NOW, counts_as_attempt=True)
         run_job(repository, rtf=0.1, device=Device.GPU)
         run_job(repository, rtf=None)
         deleted = run_job(repository, rtf=0.1)

@@ -65,7 +65,7 @@ def test_default_preset_without_its_model_is_bad(
 ) -> None:
     monkeypatch.setattr(model_catalogue, "BUNDLED_DIR", tmp_path / "nothing")
 
-    check = checks_of(settings)["model cnn-mask"]
+    check = checks_of(settings)["model limpid-speech"]
 
     assert check.verdict is Verdict.BAD
     assert "pull" not in check.detail
