@@ -15,7 +15,7 @@ from core.batches.batch import BatchRepository
 from core.batches.repository_sql import SqlBatchRepository
 from core.celery_config import make_celery, prepare_broker
 from core.database import create_engine_for, migrate
-from core.estimation.estimate import RunHistory
+from core.estimation.history import RunHistory
 from core.estimation.history_sql import SqlRunHistory
 from core.idempotency import IdempotencyRepository
 from core.idempotency_sql import SqlIdempotencyRepository

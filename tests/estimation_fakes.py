@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from core.estimation.estimate import PastRun
+from core.estimation.history import PastRun
 from core.estimation.history_sql import WINDOW
 from core.ids import first_id_at
 from core.jobs import Device, JobStatus

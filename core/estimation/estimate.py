@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from statistics import median
-from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from core.errors import NotFound
 from core.estimation.benchmark import Benchmark
 from core.estimation.cost import relative_cost
-from core.jobs import Device
+from core.estimation.history import PastRun
 from core.model_catalogue import Architecture, find_model
 from core.options import EnhanceOptions
 
@@ -42,22 +40,6 @@ class EstimateSource(StrEnum):
     MEASURED = "measured"  # recent jobs of this preset and model on this server
     BENCHMARK = "benchmark"  # `limpid bench` on this machine
     DEFAULT = "default"  # DEFAULT_PASS_RTF
-
-
-@dataclass(frozen=True, kw_only=True)
-class PastRun:
-    """A job that succeeded: its resolved options as JSON, and processing seconds per second of audio."""
-
-    options: Mapping[str, Any]
-    rtf: float
-
-
-class RunHistory(Protocol):
-    """What this server has done lately."""
-
-    def recent(self, preset: str, *, device: Device, now: datetime, limit: int) -> Sequence[PastRun]:
-        """Jobs of the preset on such a device that succeeded in the last 30 days, everyone's, newest first."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, select
 
 from core.database import read_session
-from core.estimation.estimate import PastRun
+from core.estimation.history import PastRun
 from core.ids import first_id_at
 from core.jobs import Device, JobStatus
 from core.tables import JobRow

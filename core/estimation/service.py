@@ -8,7 +8,8 @@ from core.access.keys import Caller
 from core.audio.probe import probe
 from core.errors import Conflict, InputTooLarge, InvalidAudio
 from core.estimation.benchmark import read_benchmark
-from core.estimation.estimate import RECENT_RUNS, Estimate, RunHistory, estimate_run
+from core.estimation.estimate import RECENT_RUNS, Estimate, estimate_run
+from core.estimation.history import RunHistory
 from core.jobs import Device
 from core.options import EnhanceOptions
 from core.settings import Settings

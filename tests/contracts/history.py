@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from core.estimation.estimate import PastRun, RunHistory
+from core.estimation.history import PastRun, RunHistory
 from core.ids import new_id
 from core.jobs import Device, Job, Progress
 from tests.contracts.repository import LEASE_S, Repository, succeed, token_of

@@ -10,7 +10,8 @@ import pytest
 
 from core.estimation.benchmark import FILE_NAME, Benchmark, BenchmarkRun, keep_runs, read_benchmark
 from core.estimation.cost import relative_cost
-from core.estimation.estimate import DEFAULT_PASS_RTF, EstimateSource, PastRun, default_rtf, estimate_run
+from core.estimation.estimate import DEFAULT_PASS_RTF, EstimateSource, default_rtf, estimate_run
+from core.estimation.history import PastRun
 from core.model_catalogue import Architecture
 from core.options import EnhanceOptions, resolve_options
 from core.presets import PRESETS
