@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import Conflict, InvalidInput, NotFound
 from core.ids import new_id
-from core.jobs import Job, JobStatus, Problem
+from core.jobs import Job, JobStatus, Lane, Problem
 from core.repository_sql import SqlJobRepository
 from core.webhooks.events import EventType, Webhook
 from core.webhooks.outbox import Delivery, DeliveryStatus, Outcome
@@ -249,7 +249,7 @@ class OutboxContract:
         gone = make_delivery()
         outbox.add(gone)
         outbox.record(self.claim(outbox), GONE, now=after(1))
-        other = make_job(webhook=WEBHOOK)
+        other = make_job(webhook=WEBHOOK, lane=Lane.BULK)  # a queue of its own, so that its turn is next
         repository.add(other)
         succeed(repository, claim(repository, other))
 
