@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +20,7 @@ from core.batches.batch import (
     status_of,
 )
 from core.batches.repository_sql import SqlBatchRepository
-from core.database import engine_of, migrate
+from core.database import engine_of
 from core.ids import new_id
 from core.jobs import JobStatus
 from core.repository_sql import SqlJobRepository
@@ -133,9 +132,7 @@ class TestSqliteBatches(BatchContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def repositories(self, tmp_path: Path) -> Iterator[Repositories]:
-        url = f"sqlite:///{tmp_path / 'limpid.sqlite3'}"
-        migrate(url)
-        engine = engine_of(url)
+    def repositories(self, sqlite_database: str) -> Iterator[Repositories]:
+        engine = engine_of(sqlite_database)
         yield Repositories(batches=SqlBatchRepository(engine, retention_s=RETENTION_S), jobs=SqlJobRepository(engine))
         engine.dispose()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.database import engine_of, migrate
+from core.database import engine_of
 from core.errors import InvalidInput, StorageError
 from core.repository_sql import SqlJobRepository
 from tests.contracts.repository import MAX_ATTEMPTS, RESEND_AFTER_S, RepositoryContract
@@ -28,11 +28,9 @@ class TestSqliteRepository(RepositoryContract, RetentionContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def repository(self, tmp_path: Path) -> Iterator[SqlJobRepository]:
+    def repository(self, sqlite_database: str) -> Iterator[SqlJobRepository]:
         """A repository on a fresh file."""
-        url = f"sqlite:///{tmp_path / 'limpid.sqlite3'}"
-        migrate(url)
-        engine = engine_of(url)
+        engine = engine_of(sqlite_database)
         yield SqlJobRepository(engine, max_attempts=MAX_ATTEMPTS, resend_after_s=RESEND_AFTER_S)
         engine.dispose()
 
