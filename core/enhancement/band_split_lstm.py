@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from core.enhancement.checkpoint_engine import check_mono_input, describe_checkpoint, gain_to_reference
 from core.enhancement.protocol import (
     EnhancerInfo,
     FloatArray,
@@ -14,7 +15,6 @@ from core.enhancement.protocol import (
     SegmentPlan,
     SignalStatistics,
 )
-from core.enhancement.reference_level import check_mono_input, gain_to_reference
 from core.models.band_split_lstm import BandSplitLstm
 from core.models.checkpoints import CheckpointCard, load_model
 
@@ -55,15 +55,7 @@ class BandSplitLstmEnhancer:
         self._network = network.to(device).eval()
         self._device = torch.device(device)
         self._reference_level_db = card.reference_level_db
-        self._info = EnhancerInfo(
-            name=card.name,
-            sample_rate=card.sample_rate,
-            channels=1,
-            stems=("enhanced",),
-            segment=plan_segments(network, sample_rate=card.sample_rate),
-            weights_sha256=card.weights_sha256 or None,
-            licence=card.licence,
-        )
+        self._info = describe_checkpoint(card, segment=plan_segments(network, sample_rate=card.sample_rate))
 
     @classmethod
     def from_checkpoint(cls, path: Path, *, device: str = "cpu") -> BandSplitLstmEnhancer:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.enhancement.checkpoint_engine import check_mono_input
 from core.enhancement.protocol import (
     EnhancerInfo,
     FloatArray,
@@ -13,7 +14,6 @@ from core.enhancement.protocol import (
     SegmentPlan,
     SignalStatistics,
 )
-from core.enhancement.reference_level import check_mono_input
 from core.models.demucs_causal import DemucsCausal
 from core.models.demucs_stream import DemucsStream
 

@@ -1,8 +1,22 @@
-"""The level that a network was trained at: how far a recording is from it, and the checks its adapters share."""
+"""What the engines of our own checkpoints share: what they say of themselves, their level, the input they take."""
 
 from __future__ import annotations
 
-from core.enhancement.protocol import EnhancerInfo, FloatArray, SignalStatistics
+from core.enhancement.protocol import EnhancerInfo, FloatArray, SegmentPlan, SignalStatistics
+from core.models.checkpoints import CheckpointCard
+
+
+def describe_checkpoint(card: CheckpointCard, *, segment: SegmentPlan) -> EnhancerInfo:
+    """Return what a mono denoiser of the checkpoint states about itself."""
+    return EnhancerInfo(
+        name=card.name,
+        sample_rate=card.sample_rate,
+        channels=1,
+        stems=("enhanced",),
+        segment=segment,
+        weights_sha256=card.weights_sha256 or None,
+        licence=card.licence,
+    )
 
 
 def gain_to_reference(statistics: SignalStatistics, level_db: float | None) -> float:
