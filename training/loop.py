@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +20,9 @@ from core.models.checkpoints import write_atomically
 from training.architectures import enhance_batch, pick_device
 from training.averaging import MovingAverage
 from training.losses.combined import Loss
-from training.mixing import Example, Mixer
+from training.mixing import Mixer
 from training.recipe import LoopSection, OptimiserSection
 from training.schedule import learning_rate_factor
-from training.validation import ValidationReport, validate
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +37,27 @@ class History:
     validations: list[dict[str, float]] = field(default_factory=list)
 
 
-class Trainer:
+class Report(Protocol):
+    """What a validation found: figures for the logs, a score to choose the best by, and what the guards say."""
+
+    def as_dict(self) -> dict[str, float]: ...
+
+    def score(self, select_by: str) -> float: ...
+
+    @property
+    def summary(self) -> str: ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+
+ReportT = TypeVar("ReportT", bound=Report)
+
+
+class Trainer(Generic[ReportT]):
     """One run: `run` trains to the end, to early stopping or to the time limit; its state can be saved and restored.
 
-    `on_best` receives the averaged network whenever a validation beats all before it.
+    `judge` validates a network; `on_best` receives the averaged network whenever its score beats all before.
     """
 
     def __init__(
@@ -52,9 +68,9 @@ class Trainer:
         loss: Loss,
         loop: LoopSection,
         optimiser: OptimiserSection,
-        examples: Sequence[Example],
+        judge: Callable[[nn.Module], ReportT],
         run_dir: Path,
-        on_best: Callable[[nn.Module, ValidationReport, int], None],
+        on_best: Callable[[nn.Module, ReportT, int], None],
     ) -> None:
         self._device = pick_device(loop.device)
         self.network = network.to(self._device)
@@ -64,7 +80,7 @@ class Trainer:
         self._loss = loss
         self._loop = loop
         self._optimiser_config = optimiser
-        self._examples = examples
+        self._judge = judge
         self._run_dir = run_dir
         self._on_best = on_best
         self._best_score = -math.inf
@@ -132,17 +148,13 @@ class Trainer:
             estimate = enhance_batch(self.network, noisy)
         return self._loss(estimate.float(), clean.to(self._device))
 
-    def validate(self) -> ValidationReport:
+    def validate(self) -> ReportT:
         """Judge the averaged network; keep it when it is the best so far."""
-        report = validate(self.averaged_network, self._examples, self._loss)
-        score = -report.loss if self._loop.select_by == "loss" else getattr(report, self._loop.select_by)
+        report = self._judge(self.averaged_network)
+        score = report.score(self._loop.select_by)
         is_best = score > self._best_score
         self.history.validations.append({"step": float(self.step), **report.as_dict(), "is_best": float(is_best)})
-        logger.info(
-            "validated step %d: loss %.4f PESQ %.3f SI-SDR %.2f (%+.2f) dB level %+.2f dB clean residual %.1f dB%s",
-            self.step, report.loss, report.pesq, report.si_sdr_db, report.si_sdr_gain_db, report.level_change_db,
-            report.clean_residual_db, " (best)" if is_best else "",
-        )  # fmt: skip
+        logger.info("validated step %d: %s%s", self.step, report.summary, " (best)" if is_best else "")
         for warning in report.warnings:
             logger.warning("guard: %s", warning, extra={"step": self.step})
         self._validations_since_best = 0 if is_best else self._validations_since_best + 1

@@ -5,6 +5,7 @@ Signals are (T,) float arrays of equal length at 16 kHz.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,8 +43,16 @@ def pesq_wideband(estimate: FloatArray, clean: FloatArray) -> float:
 
 
 def stoi(estimate: FloatArray, clean: FloatArray, *, extended: bool = False) -> float:
-    """Return STOI, or ESTOI when `extended` (0..1)."""
-    return float(pystoi_stoi(clean, estimate, SAMPLE_RATE, extended=extended))
+    """Return STOI, or ESTOI when `extended` (0..1); nan when silent, or with less than 0.4 s of speech."""
+    if not estimate.any() or not clean.any():
+        return float("nan")
+    with warnings.catch_warnings():
+        # The package warns, and returns a meaningless 1e-5, where too little of the reference is speech.
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return float(pystoi_stoi(clean, estimate, SAMPLE_RATE, extended=extended))
+        except RuntimeWarning:
+            return float("nan")
 
 
 def log_spectral_distance_db(estimate: FloatArray, clean: FloatArray) -> float:

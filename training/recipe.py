@@ -88,7 +88,7 @@ class LoopSection(Section):
     validate_every: Annotated[int, Field(ge=1)] = 250
     log_every: Annotated[int, Field(ge=1)] = 25
     patience: Annotated[int, Field(ge=1)] | None = None  # validations without a better score
-    select_by: Literal["loss", "pesq", "si_sdr_db"] = "pesq"
+    select_by: Literal["loss", "pesq", "estoi", "si_sdr_db", "perceptual_score"] = "pesq"
     max_minutes: float | None = None  # stop in good order after this; resume goes on
     freeze: tuple[str, ...] = ()  # shell patterns of parameter names that are not trained
 

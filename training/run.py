@@ -8,6 +8,7 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -69,7 +70,7 @@ def train_recipe(recipe: Recipe, *, run_dir: Path, resume: bool = True, initial:
         loss=loss,
         loop=recipe.loop,
         optimiser=recipe.optimiser,
-        examples=held_out_examples(pools["validation"], recipe, split="validation"),
+        judge=partial(validate, examples=held_out_examples(pools["validation"], recipe, split="validation"), loss=loss),
         run_dir=run_dir,
         on_best=keep,
     )
@@ -142,8 +143,10 @@ def _write_history(run_dir: Path, history: History) -> None:
 def _write_csv(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     if not rows:
         return
+    # Rows of a resumed run may come from a version that measured less.
+    names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=names)
         writer.writeheader()
         writer.writerows(rows)
 

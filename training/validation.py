@@ -17,6 +17,8 @@ from training.mixing import Example
 DAMAGE_LIMIT_DB = -10.0  # residual on clean input above this: speech is being removed
 IDLE_LIMIT_DB = 0.3  # SI-SDR gain below this: nothing is being removed
 LEVEL_LIMIT_DB = 1.5
+PESQ_RANGE = (1.02, 4.64)  # of P.862.2
+SI_SDR_RANGE_DB = (0.0, 20.0)  # what is told apart in `perceptual_score`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class ValidationReport:
 
     loss: float
     pesq: float
+    estoi: float
     si_sdr_db: float
     si_sdr_gain_db: float
     level_change_db: float
@@ -34,6 +37,24 @@ class ValidationReport:
     def as_dict(self) -> dict[str, float]:
         """Return the figures by name."""
         return asdict(self)
+
+    def score(self, select_by: str) -> float:
+        """Return the figure of this name, or of this property, so that more is better."""
+        return -self.loss if select_by == "loss" else float(getattr(self, select_by))
+
+    @property
+    def perceptual_score(self) -> float:
+        """The mean of PESQ, ESTOI and SI-SDR (0..20 dB), each brought to 0..1: a run cannot buy one with another."""
+        return (_position(self.pesq, PESQ_RANGE) + self.estoi + _position(self.si_sdr_db, SI_SDR_RANGE_DB)) / 3
+
+    @property
+    def summary(self) -> str:
+        """The figures in a line."""
+        return (
+            f"loss {self.loss:.4f} PESQ {self.pesq:.3f} ESTOI {self.estoi:.3f} SI-SDR {self.si_sdr_db:.2f} "
+            f"({self.si_sdr_gain_db:+.2f}) dB level {self.level_change_db:+.2f} dB "
+            f"clean residual {self.clean_residual_db:.1f} dB"
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -70,6 +91,7 @@ def _figures(network: nn.Module, example: Example, loss: Loss) -> dict[str, floa
     return {
         "loss": float(loss(estimate_batch, clean)),
         "pesq": metrics.pesq_wideband(estimate, example.clean),
+        "estoi": metrics.stoi(estimate, example.clean, extended=True),
         "si_sdr_db": after,
         "si_sdr_gain_db": after - before,
         "level_change_db": metrics.level_change_db(estimate, example.clean),
@@ -81,6 +103,12 @@ def _figures(network: nn.Module, example: Example, loss: Loss) -> dict[str, floa
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     norms = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(np.dot(first, second)) / norms if norms > 0 else float("nan")
+
+
+def _position(value: float, limits: tuple[float, float]) -> float:
+    """Return where `value` lies between the limits, 0..1."""
+    low, high = limits
+    return float(np.clip((value - low) / (high - low), 0.0, 1.0))
 
 
 def _finite_mean(values: Sequence[float]) -> float:

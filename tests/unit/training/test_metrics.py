@@ -60,6 +60,7 @@ def test_silence_gives_nan_instead_of_an_error() -> None:
     assert np.isnan(metrics.level_change_db(silence, silence))
     assert np.isnan(metrics.residual_ratio_db(silence, silence))
     assert np.isnan(metrics.pesq_wideband(silence, silence))
+    assert np.isnan(metrics.stoi(silence, speech_like(1.0), extended=True))
     assert np.isfinite(metrics.log_spectral_distance_db(silence, silence))
 
 
@@ -77,3 +78,9 @@ def test_bootstrap_interval_holds_the_mean_and_narrows_with_more_files() -> None
 def test_bootstrap_interval_leaves_out_what_is_not_a_number() -> None:
     assert metrics.bootstrap_interval([1.0, float("nan"), 1.0]) == (1.0, 1.0)
     assert np.isnan(metrics.bootstrap_interval([float("nan")])).all()
+
+
+def test_intelligibility_of_a_signal_that_is_too_short_is_unknown() -> None:
+    short = speech_like(1.0)[:3000]
+
+    assert np.isnan(metrics.stoi(short, short, extended=True))

@@ -65,6 +65,21 @@ def test_run_leaves_checkpoint_figures_and_pictures_and_resumes(corpus: Path, tm
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 1 + 3
 
 
+def test_run_that_an_older_version_began_is_resumed_with_the_measures_of_today(corpus: Path, tmp_path: Path) -> None:
+    train_recipe(quick_recipe(corpus), run_dir=tmp_path)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    for row in state["validation_rows"]:
+        del row["estoi"]
+    torch.save(state, tmp_path / "state.pt")
+
+    train_recipe(quick_recipe(corpus, "loop.steps=4"), run_dir=tmp_path)
+
+    heading, first, last = (tmp_path / "validations.csv").read_text().splitlines()
+    assert "estoi" in heading.split(",")
+    assert first.endswith(",")
+    assert not last.endswith(",")
+
+
 def test_fine_tuning_starts_from_the_given_weights(corpus: Path, tmp_path: Path) -> None:
     first = train_recipe(quick_recipe(corpus), run_dir=tmp_path / "first")
     _, start = load_model(first.checkpoint, architecture="mask-cnn", build=MaskCnn)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from training.losses.waveform import l1_loss
 from training.mixing import Example
-from training.validation import validate
+from training.validation import ValidationReport, validate
 
 
 class Scale(nn.Module):
@@ -73,3 +73,23 @@ def test_validation_leaves_the_network_in_its_mode(examples: list[Example]) -> N
     validate(network, examples, l1_loss)
 
     assert network.training
+
+
+def make_report(**figures: float) -> ValidationReport:
+    good = {
+        "loss": 0.1, "pesq": 2.83, "estoi": 0.8, "si_sdr_db": 10.0, "si_sdr_gain_db": 5.0, "level_change_db": 0.0,
+        "clean_residual_db": -20.0, "residual_correlation": 0.0,
+    }  # fmt: skip
+    return ValidationReport(**good | figures)
+
+
+def test_perceptual_score_is_the_mean_of_three_measures_brought_to_one_scale() -> None:
+    assert make_report().perceptual_score == pytest.approx((0.5 + 0.8 + 0.5) / 3)
+    assert make_report(pesq=4.64, estoi=1.0, si_sdr_db=35.0).perceptual_score == pytest.approx(1.0)
+
+
+def test_every_score_is_higher_for_the_better_network() -> None:
+    better = make_report(loss=0.05, pesq=3.0, estoi=0.9, si_sdr_db=12.0)
+
+    for name in ("loss", "pesq", "estoi", "si_sdr_db", "perceptual_score"):
+        assert better.score(name) > make_report().score(name)
