@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from core.errors import InvalidOptions
+from training.losses.disturbance import disturbance_loss
+from training.losses.intelligibility import estoi_loss
 from training.losses.multi_resolution_stft import multi_resolution_stft_loss
 from training.losses.spectral import (
     compressed_magnitude_l1_loss,
@@ -28,6 +30,8 @@ LOSSES: Mapping[str, Loss] = {
     "compressed_magnitude_l1": compressed_magnitude_l1_loss,
     "compressed_magnitude": compressed_magnitude_loss,
     "compressed_spectrum": compressed_spectrum_loss,
+    "estoi": estoi_loss,
+    "disturbance": disturbance_loss,
 }
 
 
