@@ -8,9 +8,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -21,6 +22,9 @@ from cli.embedded import embedded_stack
 from cli.errors import CommandError
 from cli.signals import interrupt_on_terminate
 from core.presets import DEFAULT_PRESET
+
+if TYPE_CHECKING:
+    from core.settings import Settings
 
 FloatArray = NDArray[np.float32]
 
@@ -77,7 +81,7 @@ def _enhance_over_rest(noisy: Path, folder: Path, *, preset: str) -> tuple[Remot
     with (
         tempfile.TemporaryDirectory(prefix="limpid-demo-") as data_dir,
         embedded_stack(Path(data_dir), host="127.0.0.1", port=0, announce=_say, stop=Event()) as stack,
-        LimpidClient(stack.url) as client,
+        LimpidClient(stack.url, api_key=key_for(stack.settings)) as client,
     ):
         _say(f"The embedded stack is ready at {stack.url}")
         job = client.submit(noisy, preset=preset)
@@ -89,6 +93,20 @@ def _enhance_over_rest(noisy: Path, folder: Path, *, preset: str) -> tuple[Remot
         enhanced = client.download(output, folder)
         _say("Stopping the stack")
     return job, enhanced
+
+
+def key_for(settings: Settings) -> str | None:
+    """A key of the demo's own stack, where the environment asks for keys."""
+    if settings.auth == "off":
+        return None
+    from core.access.keys import Scope, create_key
+    from core.access.keys_sql import SqlKeyRepository
+    from core.database import create_engine_for
+
+    engine = create_engine_for(settings)
+    _, token = create_key("demo", [Scope.SUBMIT, Scope.READ], keys=SqlKeyRepository(engine), now=datetime.now(UTC))
+    engine.dispose()
+    return token
 
 
 def _follow(client: LimpidClient, job: RemoteJob) -> RemoteJob:

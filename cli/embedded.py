@@ -33,6 +33,7 @@ class EmbeddedStack:
     """A stack that answers at `url`."""
 
     url: str
+    settings: Settings
     supervisor: Supervisor
 
 
@@ -42,19 +43,26 @@ def embedded_stack(
 ) -> Iterator[EmbeddedStack]:
     """Start the stack, yield once it is ready or `stop` is set, and stop every process of it at the end.
 
-    `port` 0 takes a free one. CommandError when the port or the data folder is in use, or the API does not start.
+    `port` 0 takes a free one. Servers that the environment names are not used: everything is in the folder, as
+    `announce` says. CommandError when the port or the data folder is in use, or the API does not start.
     """
+    from core.settings import environment_without_servers, variable_of
+
     data_dir = data_dir.resolve()
     settings = load_settings(data_dir)
+    if settings.servers:
+        ignored = ", ".join(variable_of(name) for name in settings.servers)
+        announce(f"Not used, because this stack keeps everything in its folder: {ignored}.")
+        settings = settings.without_servers()
     with _locked(data_dir):
         port = _reserve_port(host, port)
         _migrate(settings)
-        with Supervisor(data_dir / "logs", announce=announce) as supervisor:
+        with Supervisor(data_dir / "logs", announce=announce, environment=environment_without_servers()) as supervisor:
             for name, arguments in _children(settings, host=host, port=port):
                 supervisor.start(name, command=_command_line(arguments, data_dir))
             url = f"http://{_reachable(host)}:{port}"
             _wait_until_ready(url, supervisor, stop=stop)
-            yield EmbeddedStack(url=url, supervisor=supervisor)
+            yield EmbeddedStack(url=url, settings=settings, supervisor=supervisor)
 
 
 def _children(settings: Settings, *, host: str, port: int) -> Sequence[tuple[str, Sequence[str]]]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.configuration import load_settings
+
 if TYPE_CHECKING:
     from core.enhancement.protocol import Enhancer
 
@@ -67,9 +69,8 @@ def _load(name: str) -> Enhancer:
     from core.enhancement.loader import load_enhancer
     from core.errors import InvalidOptions
     from core.presets import PRESETS
-    from core.settings import Settings
 
-    settings = Settings()
+    settings = load_settings()
     if name.endswith(".safetensors"):
         return _load_checkpoint(Path(name))
     preset = PRESETS.get(name)

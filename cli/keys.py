@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.configuration import load_settings
 from cli.errors import CommandError
 from cli.processes import DataDir
 from core.access.keys import Scope
@@ -78,9 +79,8 @@ def revoke(
 def _open(data_dir: DataDir) -> SqlKeyRepository:
     from core.access.keys_sql import SqlKeyRepository
     from core.database import create_engine_for, migrate
-    from core.settings import Settings
 
-    settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
+    settings = load_settings(data_dir)
     if settings.database_url is None:
         migrate(settings.resolved_database_url)  # the embedded stack may never have run yet
     return SqlKeyRepository(create_engine_for(settings))

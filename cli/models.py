@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.configuration import load_settings
 from cli.errors import CommandError
 
 if TYPE_CHECKING:
@@ -146,9 +147,7 @@ def _pull(record: ModelRecord, folder: Path, *, base_url: str | None) -> None:
 
 
 def _folder(models_dir: Path | None) -> Path:
-    from core.settings import Settings
-
-    return models_dir.resolve() if models_dir is not None else Settings().resolved_models_dir
+    return models_dir.resolve() if models_dir is not None else load_settings().resolved_models_dir
 
 
 def _summary(record: ModelRecord, *, is_installed: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 POLL_INTERVAL_S = 0.05
@@ -19,7 +19,14 @@ class ProcessGroup:
     signals to the group safe.
     """
 
-    def __init__(self, command: Sequence[str], *, log_path: Path, pass_fds: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log_path: Path,
+        pass_fds: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,  # None: this process's own
+    ) -> None:
         with log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -28,6 +35,7 @@ class ProcessGroup:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=pass_fds,
+                env=environment,
             )
 
     @property

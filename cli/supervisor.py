@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -44,7 +44,8 @@ class Supervisor:
     """Starts children, restarts those that end, and stops all. A context manager: leaving it stops every child.
 
     `announce` receives one line for the person at the terminal whenever a child ends or comes back. `clock` is in
-    seconds. Children that outlive a killed supervisor see their pipe close and end by themselves.
+    seconds. `environment` is the children's, None for this process's own. Children that outlive a killed supervisor see
+    their pipe close and end by themselves.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Supervisor:
         announce: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
         stop_grace_s: float = STOP_GRACE_S,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._logs_dir = logs_dir
         self._announce = announce
         self._clock = clock
         self._stop_grace_s = stop_grace_s
+        self._environment = environment
         self._children: list[Child] = []
         self._read_fd, self._write_fd = os.pipe()
 
@@ -118,7 +121,12 @@ class Supervisor:
     def _spawn(self, child: Child) -> None:
         if child.log_path.exists() and child.log_path.stat().st_size > LOG_LIMIT_BYTES:
             child.log_path.replace(child.log_path.with_suffix(".log.1"))
-        child.group = ProcessGroup(child.command(self._read_fd), log_path=child.log_path, pass_fds=(self._read_fd,))
+        child.group = ProcessGroup(
+            child.command(self._read_fd),
+            log_path=child.log_path,
+            pass_fds=(self._read_fd,),
+            environment=self._environment,
+        )
         child.started_at = self._clock()
 
     def _plan_restart(self, child: Child, *, status: int) -> None:

@@ -25,6 +25,9 @@ _SECRETS = (
     "LIMPID_WEBHOOK_PREVIOUS_SECRETS",
 )
 
+_SERVERS = ("database_url", "broker_url", "s3_endpoint", "s3_public_endpoint")
+"""Each unset: a part of the embedded stack, in the data folder."""
+
 _CUSTOMERS_NAMES = ("DEMUCS_MODEL", "USE_FLOAT32", "DEMUCS_OVERLAP", "DEMUCS_SHIFTS")
 
 
@@ -106,7 +109,7 @@ class Settings(BaseSettings):
             values["torch_num_threads"] = threads
         return values
 
-    @field_validator("demucs_model", "demucs_shifts", "demucs_overlap", "use_float32", mode="before")
+    @field_validator(*_SERVERS, "demucs_model", "demucs_shifts", "demucs_overlap", "use_float32", mode="before")
     @classmethod
     def _read_empty_as_unset(cls, value: object) -> object:
         return None if value == "" else value  # what Compose makes of a variable that is not there
@@ -151,6 +154,15 @@ class Settings(BaseSettings):
         )
 
     @property
+    def servers(self) -> tuple[str, ...]:
+        """Names of the fields that say where a server is."""
+        return tuple(name for name in _SERVERS if getattr(self, name) is not None)
+
+    def without_servers(self) -> Settings:
+        """These settings for the embedded stack: database, broker and objects in the data folder."""
+        return self.model_copy(update=dict.fromkeys(_SERVERS))
+
+    @property
     def resolved_database_url(self) -> str:
         """SQLAlchemy URL."""
         if self.database_url is not None:
@@ -181,6 +193,13 @@ class Settings(BaseSettings):
     def resolved_scratch_dir(self) -> Path:
         """Where runs keep their scratch files."""
         return (self.scratch_dir or self.data_dir / "scratch").resolve()
+
+
+def environment_without_servers() -> dict[str, str]:
+    """This process's environment for those of the embedded stack; a `.env` file cannot name servers either."""
+    variables = [variable_of(name) for name in _SERVERS]
+    kept = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in variables}
+    return kept | dict.fromkeys(variables, "")
 
 
 def variable_of(field: str) -> str:

@@ -33,7 +33,7 @@ def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> N
     attempt. A GPU worker runs one job at a time in this very process; a CPU worker forks its processes, and loads
     PyTorch in them only, since a parent that ran OpenMP hangs its children. Such a process is replaced, after the end
     of a task, when it has done `settings.worker_max_jobs` tasks, or once had more than `settings.worker_max_memory_mb`
-    resident. Raises SystemExit when Celery ends badly.
+    resident. Raises SystemExit when Celery ends badly, and when no job can be run with what is installed.
     """
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
     _quieten_celery()
@@ -41,7 +41,8 @@ def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> N
     settings.resolved_scratch_dir.mkdir(parents=True, exist_ok=True)
     remove_orphans(settings.resolved_scratch_dir)
     shutdown = ShutdownFlag()
-    context = ProcessContext(settings, shutdown)
+    unusable = ShutdownFlag()
+    context = ProcessContext(settings, shutdown, unusable=unusable)
     app = make_worker_app(settings, context)
     is_forking = not any(name.startswith(f"{Device.GPU}.") for name in queues)
     if not is_forking:
@@ -84,6 +85,8 @@ def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> N
     worker.start()
     if worker.exitcode:
         raise SystemExit(worker.exitcode)
+    if unusable.is_set():
+        raise SystemExit(1)
 
 
 def _kibibytes(mebibytes: int | None) -> int | None:

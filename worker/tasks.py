@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -42,9 +43,11 @@ class ProcessContext:
     A fork builds its own: connections must not be shared, and decoders and PyTorch are loaded in the child only.
     """
 
-    def __init__(self, settings: Settings, shutdown: ShutdownFlag) -> None:
+    def __init__(self, settings: Settings, shutdown: ShutdownFlag, *, unusable: ShutdownFlag | None = None) -> None:
         self._settings = settings
         self._shutdown = shutdown
+        self._unusable = unusable or ShutdownFlag()
+        self._worker_pid = os.getpid()
         self._pid = 0
         self._backend: Backend | None = None
         self._runner: JobRunner | None = None
@@ -74,6 +77,21 @@ class ProcessContext:
         if self._courier is None:
             self._courier = make_courier(self.backend, self._settings)
         return self._courier
+
+    def find_runner(self) -> JobRunner | None:
+        """The runner; None when this installation cannot make one: then the worker says why, and stops.
+
+        A worker that went on would take messages and never a job, while others wait for them. Raises TransientError.
+        """
+        try:
+            return self.runner
+        except TransientError:
+            raise
+        except Exception:
+            logger.critical("worker cannot run jobs, and stops: its installation is not complete", exc_info=True)
+            self._unusable.set()
+            os.kill(self._worker_pid, signal.SIGTERM)
+            return None
 
     def is_shutting_down(self) -> bool:
         """True when nothing new should be begun."""
@@ -150,7 +168,10 @@ def register_tasks(app: Celery, context: ProcessContext) -> None:
     """Give `app` the tasks of core.queue."""
 
     def run_job(job_id: str) -> None:
-        context.runner.run(job_id)
+        runner = context.find_runner()
+        if runner is None:
+            return
+        runner.run(job_id)
         ask_for_deliveries(context.backend.deliveries, context.backend.queue, now=utc_now())
 
     def sweep_jobs() -> None:

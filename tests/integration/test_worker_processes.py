@@ -97,6 +97,26 @@ def test_a_process_below_its_limits_runs_job_after_job(tmp_path: Path, recording
     assert first == second
 
 
+def test_a_worker_that_cannot_run_jobs_says_so_and_stops(tmp_path: Path, recording: Path) -> None:
+    stack = Stack.open(tmp_path / "data", {})
+    try:
+        (stack.gates / "incomplete").touch()
+        worker = stack.start_worker()
+        job_id = stack.submit(recording)
+
+        status = worker.wait(START_TIMEOUT_S)
+
+        job = stack.job(job_id)
+        stack.processes.remove(worker)
+    finally:
+        stack.close()
+    log = (stack.data_dir / "processes.log").read_text(encoding="utf-8")
+    assert status == 1
+    assert "worker cannot run jobs" in log
+    assert "import of core.enhancement.pipeline halted" in log
+    assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
+
+
 def test_the_scheduler_asks_for_sweeps_until_it_is_stopped(gpu_stack: Stack) -> None:
     scheduler = gpu_stack.start_scheduler()
     messages = gpu_stack.settings.broker_dir / MESSAGES_FOLDER

@@ -4,12 +4,15 @@ The recording's name chooses the fault; every run adds its process id to `<gates
 
     poison*   kills its own process, as the kernel does when memory runs out
     gated*    reports progress over and over until the file `<gates>/<name>` exists, then goes on
+
+A file `<gates>/incomplete` makes the installation one that lacks the pipeline.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -37,3 +40,5 @@ def run_pipeline(source: Path, *, input_name: str, on_progress: Any, **rest: Any
 
 
 pipeline_module.run_pipeline = run_pipeline
+if (GATES / "incomplete").exists():
+    sys.modules["core.enhancement.pipeline"] = None  # type: ignore[assignment]

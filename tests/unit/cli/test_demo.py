@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from cli.demo import compare
+from cli.demo import compare, key_for
 from cli.errors import CommandError
+from core.access.keys import Scope, authenticate
+from core.access.keys_sql import SqlKeyRepository
+from core.database import create_engine_for
+from core.settings import Settings
 
 SAMPLE_RATE = 16_000
 
@@ -54,3 +58,18 @@ def test_enhanced_file_of_another_length_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(CommandError, match="15999 samples"):
         compare(tmp_path / "clean.wav", tmp_path / "noisy.wav", tmp_path / "enhanced.wav", picture=tmp_path / "x.png")
+
+
+def test_demo_makes_itself_a_key_where_the_environment_asks_for_keys(tmp_path: Path, sqlite_database: str) -> None:
+    settings = Settings(data_dir=tmp_path, auth="on")
+
+    token = key_for(settings)
+
+    engine = create_engine_for(settings)
+    assert token is not None
+    caller = authenticate(token, keys=SqlKeyRepository(engine))
+    engine.dispose()
+    assert caller.may(Scope.SUBMIT)
+    assert caller.may(Scope.READ)
+    assert not caller.is_admin
+    assert key_for(Settings(data_dir=tmp_path)) is None

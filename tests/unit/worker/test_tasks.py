@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+from pathlib import Path
+
 import pytest
 
 from core.errors import StorageError
@@ -38,6 +43,23 @@ def test_a_task_gets_its_arguments() -> None:
     outliving_outages(seen.append)("0199")
 
     assert seen == ["0199"]
+
+
+def test_a_process_without_the_pipeline_stops_its_worker_and_claims_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    signals: list[tuple[int, int]] = []
+    monkeypatch.setattr("worker.tasks.os.kill", lambda pid, number: signals.append((pid, number)))
+    monkeypatch.setitem(sys.modules, "core.enhancement.pipeline", None)
+    unusable = ShutdownFlag()
+    context = ProcessContext(Settings(data_dir=tmp_path), ShutdownFlag(), unusable=unusable)
+
+    assert context.find_runner() is None
+
+    assert unusable.is_set()
+    assert signals == [(os.getpid(), signal.SIGTERM)]
+    assert "worker cannot run jobs" in caplog.text
+    context.backend.close()
 
 
 def test_the_worker_has_every_task_that_is_sent_by_name() -> None:
