@@ -1,4 +1,4 @@
-"""X-Request-Id: taken from the request or made up, kept for the log, and echoed in every response."""
+"""X-Request-Id: taken from the request or made up, given to every log line, and echoed in every response."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.monitoring.log_context import log_context
 
 HEADER = "X-Request-Id"
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
@@ -31,4 +33,5 @@ class RequestIdMiddleware:
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        await self.app(scope, receive, send_with_id)
+        with log_context(request_id=request_id):
+            await self.app(scope, receive, send_with_id)

@@ -108,6 +108,6 @@ def _start(settings: Settings, supervisor_fd: int | None) -> None:
     from cli.liveness import stop_with_supervisor
     from cli.logs import configure_logging
 
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     if supervisor_fd is not None:
         stop_with_supervisor(supervisor_fd)

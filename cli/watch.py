@@ -15,7 +15,7 @@ import typer
 
 from cli.client import DEFAULT_URL, ApiError, LimpidClient
 from cli.errors import CommandError
-from cli.logs import configure_logging
+from cli.logs import LogFormat, configure_logging
 from cli.signals import stop_event
 from core.jobs import JobStatus, Lane, Problem, ReportRole
 from worker.ingest.folder import WatchedFolder
@@ -64,13 +64,14 @@ def watch(
     ] = 5.0,
     once: Annotated[bool, typer.Option("--once", help="Do what is there now, and end.")] = False,
     log_level: Annotated[LogLevel, typer.Option(envvar="LIMPID_LOG_LEVEL", case_sensitive=False)] = LogLevel.INFO,
+    log_format: Annotated[LogFormat, typer.Option(envvar="LIMPID_LOG_FORMAT", help="For people or programs.")] = "text",
 ) -> None:
     """Enhance what arrives in DIR, until Ctrl-C or SIGTERM. Recordings end in DIR/done or, with the reason, DIR/failed.
 
     Options of one recording stand beside it (talk.wav.json), those of a folder in its limpid.json. After a restart the
     command goes on where it was. With --once the exit status is 0 only when nothing failed and nothing is left.
     """
-    configure_logging(log_level.value)
+    configure_logging(log_level.value, log_format)
     watched = WatchedFolder(source=_existing(folder), results=out.resolve())
     given = {} if options is None else read_options(options)
     defaults = merged_options({"lane": Lane.BULK.value}, given, {"preset": preset} if preset else {})

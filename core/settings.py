@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     )
     use_float32: bool | None = Field(default=None, validation_alias="USE_FLOAT32")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
 
     @model_validator(mode="before")
     @classmethod

@@ -29,7 +29,7 @@ from worker.ingest.service import JobLost, Refused, ServiceUnavailable
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, transport: httpx.MockTransport, tmp_path: Path) -> Callable[..., Any]:
     """Run `limpid watch --once` over the folders `in` and `out`, with these further arguments."""
-    monkeypatch.setattr(cli.watch, "configure_logging", lambda level: None)
+    monkeypatch.setattr(cli.watch, "configure_logging", lambda level, log_format: None)
     monkeypatch.setattr(
         cli.watch,
         "LimpidClient",

@@ -1,0 +1,1 @@
+"""What operators look at: counts of the database, traces, the context of log lines."""
