@@ -19,6 +19,7 @@ from core.errors import InvalidOptions
 from core.models.checkpoints import write_atomically
 from training.architectures import enhance_batch, pick_device
 from training.averaging import MovingAverage
+from training.distributed import SOLO, Workers
 from training.losses.combined import Loss
 from training.mixing import Mixer
 from training.recipe import LoopSection, OptimiserSection
@@ -27,6 +28,7 @@ from training.schedule import learning_rate_factor
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "state.pt"
+AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass
@@ -57,7 +59,9 @@ ReportT = TypeVar("ReportT", bound=Report)
 class Trainer(Generic[ReportT]):
     """One run: `run` trains to the end, to early stopping or to the time limit; its state can be saved and restored.
 
-    `judge` validates a network; `on_best` receives the averaged network whenever its score beats all before.
+    `judge` validates a network; `on_best` receives the averaged network whenever its score beats all before;
+    `on_validated` sees the history after every validation and at the end. Of several processes (`workers`) the first
+    alone validates, logs and saves.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Trainer(Generic[ReportT]):
         judge: Callable[[nn.Module], ReportT],
         run_dir: Path,
         on_best: Callable[[nn.Module, ReportT, int], None],
+        workers: Workers = SOLO,
     ) -> None:
         self._device = pick_device(loop.device)
         self.network = network.to(self._device)
@@ -83,6 +88,8 @@ class Trainer(Generic[ReportT]):
         self._judge = judge
         self._run_dir = run_dir
         self._on_best = on_best
+        self.on_validated: Callable[[History], None] = lambda history: None
+        self._workers = workers
         self._best_score = -math.inf
         self._validations_since_best = 0
         freeze(network, loop.freeze)
@@ -96,6 +103,7 @@ class Trainer(Generic[ReportT]):
             weight_decay=optimiser.weight_decay,
             betas=optimiser.betas,
         )
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=loop.precision == "float16")
 
     @property
     def averaged_network(self) -> nn.Module:
@@ -104,20 +112,25 @@ class Trainer(Generic[ReportT]):
 
     def run(self) -> History:
         """Train until done; state is saved after every validation and at the end."""
-        started = time.monotonic()
+        started, first_step = time.monotonic(), self.step
         limit_s = math.inf if self._loop.max_minutes is None else 60 * self._loop.max_minutes
         self.network.train()
         while self.step < self._loop.steps and not self._is_exhausted:
             loss, gradient_norm = self.train_step()
-            if self.step % self._loop.log_every == 0:
-                self._log(loss, gradient_norm, elapsed_s=time.monotonic() - started)
-            if self.step % self._loop.validate_every == 0 or self.step == self._loop.steps:
+            elapsed_s = time.monotonic() - started
+            if self._workers.is_first and self.step % self._loop.log_every == 0:
+                self._log(loss, gradient_norm, elapsed_s=elapsed_s, step_s=elapsed_s / (self.step - first_step))
+            is_validated = self.step % self._loop.validate_every == 0 or self.step == self._loop.steps
+            if self._workers.is_first and is_validated:
                 self.validate()
                 self.save_state()
-            if time.monotonic() - started > limit_s:
-                logger.info("time limit reached", extra={"step": self.step})
+                self.on_validated(self.history)
+            if self._workers.agree(self._is_exhausted or time.monotonic() - started > limit_s):
+                logger.info("stopped early", extra={"step": self.step})
                 break
-        self.save_state()
+        if self._workers.is_first:
+            self.save_state()
+            self.on_validated(self.history)
         return self.history
 
     @property
@@ -127,24 +140,30 @@ class Trainer(Generic[ReportT]):
 
     def train_step(self) -> tuple[float, float]:
         """Do one optimiser step on the next batch; return its loss and the gradient norm before clipping."""
-        noisy, clean = self._mixer.batch(self.step, self._loop.batch_size)
+        noisy, clean = self._mixer.batch(
+            self.step, self._loop.batch_size, rank=self._workers.rank, ranks=self._workers.count
+        )
         factor = learning_rate_factor(self.step, total_steps=self._loop.steps, config=self._optimiser_config)
         for group in self._optimiser.param_groups:
             group["lr"] = self._optimiser_config.learning_rate * factor
-        loss = self._forward(noisy, clean)
-        if not math.isfinite(loss.item()):
-            raise FloatingPointError(f"The loss is {loss.item()} at step {self.step}; lower the learning rate")
         self._optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        loss = self._forward(noisy, clean)
+        torch.autograd.backward(self._scaler.scale(loss))
+        mean_loss = self._workers.average_gradients(self.network.parameters(), loss)
+        if not math.isfinite(mean_loss):
+            raise FloatingPointError(f"The loss is {mean_loss} at step {self.step}; lower the learning rate")
+        self._scaler.unscale_(self._optimiser)
         limit = self._optimiser_config.clip_norm
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), math.inf if limit is None else limit)
-        self._optimiser.step()
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
         self.step += 1
         self._average.update(self.network, steps_done=self.step)
-        return loss.item(), float(norm)
+        return mean_loss, float(norm)
 
     def _forward(self, noisy: Tensor, clean: Tensor) -> Tensor:
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._loop.precision == "bfloat16"):
+        dtype = AUTOCAST.get(self._loop.precision)
+        with torch.autocast(self._device.type, dtype=dtype, enabled=dtype is not None):
             estimate = enhance_batch(self.network, noisy)
         return self._loss(estimate.float(), clean.to(self._device))
 
@@ -163,13 +182,15 @@ class Trainer(Generic[ReportT]):
             self._on_best(self.averaged_network, report, self.step)
         return report
 
-    def _log(self, loss: float, gradient_norm: float, *, elapsed_s: float) -> None:
+    def _log(self, loss: float, gradient_norm: float, *, elapsed_s: float, step_s: float) -> None:
         rate = self._optimiser.param_groups[0]["lr"]
         row = {"step": float(self.step), "loss": loss, "gradient_norm": gradient_norm, "learning_rate": rate}
         self.history.steps.append(row | {"elapsed_s": elapsed_s})
+        left_minutes = (self._loop.steps - self.step) * step_s / 60
         logger.info(
-            "step %d/%d loss %.4f gradient %.2f rate %.2e", self.step, self._loop.steps, loss, gradient_norm, rate
-        )
+            "step %d/%d loss %.4f gradient %.2f rate %.2e, %.2f s a step, %.0f min left",
+            self.step, self._loop.steps, loss, gradient_norm, rate, step_s, left_minutes,
+        )  # fmt: skip
 
     def save_state(self) -> None:
         """Write everything that the next step depends on, by rename."""
@@ -186,6 +207,8 @@ class Trainer(Generic[ReportT]):
         self.network.load_state_dict(state["network"])
         self.averaged_network.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
+        if state.get("scaler"):  # empty unless the precision was float16
+            self._scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["torch_rng"].cpu())
         self.step = state["step"]
         self._best_score = state["best_score"]
@@ -198,6 +221,7 @@ class Trainer(Generic[ReportT]):
             "network": self.network.state_dict(),
             "average": self.averaged_network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "torch_rng": torch.get_rng_state(),
             "step": self.step,
             "best_score": self._best_score,

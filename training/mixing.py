@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import InvalidOptions
 from training import augment, noises
 from training.datasets import AudioPool, FloatArray, Kind
 from training.recipe import MixSection
@@ -61,9 +62,9 @@ class Mixer:
             kind: np.sqrt(pool.durations) / np.sqrt(pool.durations).sum() for kind, pool in pools.items()
         }
 
-    def batch(self, step: int, batch_size: int) -> tuple[Tensor, Tensor]:
-        """Return noisy and clean (B, T) of optimiser step `step`."""
-        examples = [self.example(step * batch_size + offset) for offset in range(batch_size)]
+    def batch(self, step: int, batch_size: int, *, rank: int = 0, ranks: int = 1) -> tuple[Tensor, Tensor]:
+        """Return noisy and clean (B / ranks, T) of optimiser step `step`: the part of one of `ranks` processes."""
+        examples = [self.example(step * batch_size + offset) for offset in range(rank, batch_size, ranks)]
         noisy = torch.from_numpy(np.stack([example.noisy for example in examples]))
         return noisy, torch.from_numpy(np.stack([example.clean for example in examples]))
 
@@ -74,7 +75,8 @@ class Mixer:
         speech = self._speech(rng)
         clean = speech
         if rng.random() < config.reverb:
-            room = self._pools["rir"].read(int(rng.integers(len(self._pools["rir"]))))
+            rooms = self._pool("rir")
+            room = rooms.read(int(rng.integers(len(rooms))))
             speech, clean = augment.reverberate(speech, room, sample_rate=self._sample_rate, early_ms=config.early_ms)
         snr_db = self._draw_snr_db(rng)
         noise = mix_at_snr(speech, self._noise(rng), snr_db)
@@ -128,7 +130,7 @@ class Mixer:
         length = self._config.segment_samples
         factor = rng.uniform(*speed)
         needed = math.ceil(length * factor)
-        pool = self._pools[kind]
+        pool = self._pool(kind)
         index = int(rng.choice(len(pool), p=self._clip_weights[kind]))
         start = int(rng.integers(max(0, int(pool.durations[index]) - needed) + 1))
         clip = augment.change_speed(pool.read(index, start=start, length=needed), factor)[:length]
@@ -139,6 +141,11 @@ class Mixer:
             before = int(rng.integers(missing + 1))
             return np.pad(clip, (before, missing - before))
         return np.roll(np.resize(clip, length), int(rng.integers(length)))
+
+    def _pool(self, kind: Kind) -> AudioPool:
+        if kind not in self._pools:
+            raise InvalidOptions(f"The recipe mixes clips of the kind {kind!r}; this part of the corpus has none")
+        return self._pools[kind]
 
     def _noise(self, rng: np.random.Generator) -> FloatArray:
         total = np.zeros(self._config.segment_samples, dtype=np.float32)

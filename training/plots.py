@@ -16,12 +16,19 @@ DYNAMIC_RANGE_DB = 80.0
 
 
 def save_curves(
-    path: Path, *, steps: Sequence[Mapping[str, float]], validations: Sequence[Mapping[str, float]]
+    path: Path,
+    *,
+    steps: Sequence[Mapping[str, float]],
+    validations: Sequence[Mapping[str, float]],
+    measures: tuple[str, str],
 ) -> None:
-    """Write training and validation loss over steps, and the validation's PESQ and SI-SDR beside it."""
+    """Write training and validation loss over steps, and two of the validation's measures beside it.
+
+    Validations that lack a measure leave a gap in its curve.
+    """
     figure = Figure(figsize=(11, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    losses, measures = figure.subplots(1, 2)
+    losses, left = figure.subplots(1, 2)
     if steps:
         values = np.array([row["loss"] for row in steps])
         losses.plot([row["step"] for row in steps], values, alpha=0.25, color="C0")
@@ -32,11 +39,11 @@ def save_curves(
     losses.plot(at, [row["loss"] for row in validations], "o-", color="C1", label="validation")
     losses.set(xlabel="step", ylabel="loss", title="Loss")
     losses.legend()
-    measures.plot(at, [row["pesq"] for row in validations], "o-", color="C2", label="PESQ (left)")
-    measures.set(xlabel="step", ylabel="PESQ", title="Validation")
-    right = measures.twinx()
-    right.plot(at, [row["si_sdr_gain_db"] for row in validations], "s-", color="C3", label="SI-SDR gain (right)")
-    right.set(ylabel="SI-SDR gain, dB")
+    left.set(xlabel="step", title="Validation")
+    sides = ((left, "left", "oC2-"), (left.twinx(), "right", "sC3-"))
+    for measure, (axes, side, style) in zip(measures, sides, strict=True):
+        axes.plot(at, [row.get(measure, np.nan) for row in validations], style, label=f"{measure} ({side})")
+        axes.set(ylabel=measure)
     figure.legend(loc="outside lower right", ncols=2)
     figure.savefig(path, dpi=110)
 

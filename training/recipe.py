@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import InvalidOptions
 
@@ -83,7 +83,8 @@ class LoopSection(Section):
     batch_size: Annotated[int, Field(ge=1)] = 16
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # float16 with a scaled loss
+    processes: Annotated[int, Field(ge=1)] = 1  # of one thread each, on a CPU; the batch is shared out
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0: no averaging
     validate_every: Annotated[int, Field(ge=1)] = 250
     log_every: Annotated[int, Field(ge=1)] = 25
@@ -91,6 +92,13 @@ class LoopSection(Section):
     select_by: Literal["loss", "pesq", "estoi", "si_sdr_db", "perceptual_score"] = "pesq"
     max_minutes: float | None = None  # stop in good order after this; resume goes on
     freeze: tuple[str, ...] = ()  # shell patterns of parameter names that are not trained
+    tensorboard: bool = False  # events in the run's folder; needs the extra `tensorboard`
+
+    @model_validator(mode="after")
+    def _share_out_evenly(self) -> LoopSection:
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of processes {self.processes}")
+        return self
 
 
 class ValidationSection(Section):

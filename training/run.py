@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import uuid
@@ -20,11 +19,13 @@ from core.models.checkpoints import CheckpointCard, load_checkpoint, save_checkp
 from core.models.released import read_state_dict
 from training.architectures import build_network, enhance_batch
 from training.datasets import AudioPool, Clip, Kind, Split, list_clips, load_pools, split_of
-from training.loop import History, Trainer
+from training.distributed import Workers, start_workers
+from training.loop import Trainer
 from training.losses.combined import build_loss
 from training.mixing import Example, Mixer
-from training.plots import save_curves, save_spectrograms
+from training.plots import save_spectrograms
 from training.recipe import DataSection, Recipe
+from training.run_log import log_to
 from training.validation import ValidationReport, validate
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,28 @@ def train_recipe(recipe: Recipe, *, run_dir: Path, resume: bool = True, initial:
     curves.png and spectrogram_NN.png.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
+    # Decodes what is not in the cache yet, before there are several processes that read it.
+    pools = _load_split_pools(recipe.data, run_dir)
+    with start_workers(recipe.loop.processes, _train, recipe, run_dir, resume, initial) as workers:
+        trained = _train(recipe, run_dir, resume, initial, workers=workers)
+    loss = build_loss(recipe.losses)
+    network = build_network(recipe.system.architecture, recipe.system.arguments)
+    network.load_state_dict(load_checkpoint(trained.checkpoint)[1])
+    test_examples = held_out_examples(pools["test"], recipe, split="test")
+    test = validate(network, test_examples, loss)
+    (run_dir / "test.json").write_text(json.dumps(test.as_dict(), indent=2) + "\n")
+    _write_pictures(run_dir, network, test_examples)
+    return RunResult(checkpoint=trained.checkpoint, test=test, steps=trained.steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trained:
+    checkpoint: Path
+    steps: int
+
+
+def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *, workers: Workers) -> _Trained:
+    """Train as one of the run's processes, each of which has the same weights at every step."""
     torch.manual_seed(recipe.loop.seed)
     pools = _load_split_pools(recipe.data, run_dir)
     loss = build_loss(recipe.losses)
@@ -73,20 +96,17 @@ def train_recipe(recipe: Recipe, *, run_dir: Path, resume: bool = True, initial:
         judge=partial(validate, examples=held_out_examples(pools["validation"], recipe, split="validation"), loss=loss),
         run_dir=run_dir,
         on_best=keep,
+        workers=workers,
     )
     if resume and trainer.load_state():
         logger.info("resumed", extra={"step": trainer.step})
-    (run_dir / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
-    history = trainer.run()
-    _write_history(run_dir, history)
-    if not checkpoint.is_file():
+    if workers.is_first:
+        (run_dir / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+        trainer.on_validated = log_to(run_dir, tensorboard=recipe.loop.tensorboard, first_step=trainer.step)
+    trainer.run()
+    if workers.is_first and not checkpoint.is_file():
         trainer.validate()
-    network.load_state_dict(load_checkpoint(checkpoint)[1])
-    test_examples = held_out_examples(pools["test"], recipe, split="test")
-    test = validate(network, test_examples, loss)
-    (run_dir / "test.json").write_text(json.dumps(test.as_dict(), indent=2) + "\n")
-    _write_pictures(run_dir, network, test_examples)
-    return RunResult(checkpoint=checkpoint, test=test, steps=trainer.step)
+    return _Trained(checkpoint=checkpoint, steps=trainer.step)
 
 
 def held_out_examples(pools: Mapping[Kind, AudioPool], recipe: Recipe, *, split: Split) -> list[Example]:
@@ -132,23 +152,6 @@ def _card(recipe: Recipe, *, run_id: str, metrics: Mapping[str, float]) -> Check
         reference_level_db=system.reference_level_db,
         metrics=metrics,
     )
-
-
-def _write_history(run_dir: Path, history: History) -> None:
-    _write_csv(run_dir / "history.csv", history.steps)
-    _write_csv(run_dir / "validations.csv", history.validations)
-    save_curves(run_dir / "curves.png", steps=history.steps, validations=history.validations)
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    if not rows:
-        return
-    # Rows of a resumed run may come from a version that measured less.
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=names)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from core.models.band_split_lstm import BandSplitLstm
 from core.models.mask_cnn import MaskCnn
 from training.averaging import MovingAverage
+from training.distributed import SOLO, Workers
 from training.loop import Trainer, freeze
 from training.losses.combined import build_loss
 from training.mixing import Example
@@ -36,9 +37,9 @@ class SineMixer:
     def __init__(self, *, is_fixed: bool = False) -> None:
         self._is_fixed = is_fixed
 
-    def batch(self, step: int, batch_size: int) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int, batch_size: int, *, rank: int = 0, ranks: int = 1) -> tuple[Tensor, Tensor]:
         first = 0 if self._is_fixed else step * batch_size
-        examples = [sine_in_noise(first + offset) for offset in range(batch_size)]
+        examples = [sine_in_noise(first + offset) for offset in range(rank, batch_size, ranks)]
         noisy = torch.from_numpy(np.stack([example.noisy for example in examples]))
         return noisy, torch.from_numpy(np.stack([example.clean for example in examples]))
 
@@ -58,6 +59,7 @@ def make_trainer(
     judge: Callable[[nn.Module], ValidationReport] | None = None,
     losses: dict[str, float] | None = None,
     optimiser: OptimiserSection | None = None,
+    workers: Workers = SOLO,
     **loop: Any,  # noqa: ANN401 - any setting of the loop
 ) -> Trainer[ValidationReport]:
     torch.manual_seed(0)
@@ -71,6 +73,7 @@ def make_trainer(
         judge=judge or (lambda network: make_report()),
         run_dir=run_dir,
         on_best=on_best,
+        workers=workers,
     )
 
 
@@ -175,13 +178,37 @@ def test_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
         trainer.train_step()
 
 
-def test_bfloat16_steps_train_float32_weights(tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, precision="bfloat16")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_steps_of_half_the_width_train_float32_weights(tmp_path: Path, precision: str) -> None:
+    trainer = make_trainer(tmp_path, precision=precision)
 
     loss, _ = trainer.train_step()
 
     assert np.isfinite(loss)
     assert {parameter.dtype for parameter in trainer.network.parameters()} == {torch.float32}
+
+
+def test_float16_run_resumes_with_its_loss_scale(tmp_path: Path) -> None:
+    whole = make_trainer(tmp_path / "whole", precision="float16", steps=4).run()
+    stopped = make_trainer(tmp_path / "parts", precision="float16", steps=4)
+    stopped.train_step()
+    stopped.train_step()
+    stopped.save_state()
+
+    resumed = make_trainer(tmp_path / "parts", precision="float16", steps=4)
+    resumed.load_state()
+
+    assert [row["loss"] for row in resumed.run().steps] == [row["loss"] for row in whole.steps[2:]]
+
+
+def test_history_is_shown_at_every_validation_and_at_the_end(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, steps=5, validate_every=2)
+    shown: list[tuple[int, int]] = []
+    trainer.on_validated = lambda history: shown.append((len(history.steps), len(history.validations)))
+
+    trainer.run()
+
+    assert shown == [(2, 1), (4, 2), (5, 3), (5, 3)]
 
 
 def test_frozen_parameters_do_not_move(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.errors import InvalidOptions
 from training.datasets import AudioPool, Kind
 from training.mixing import Mixer, mix_at_snr
 from training.recipe import MixSection
@@ -32,6 +33,13 @@ def make_mixer(*, seed: int = 0, **settings: Any) -> Mixer:  # noqa: ANN401 - an
     }
     config = MixSection(**{"segment_samples": 8000, **settings})
     return Mixer(pools, config, sample_rate=SAMPLE_RATE, seed=seed)
+
+
+def test_kind_of_clip_that_the_corpus_lacks_is_named() -> None:
+    mixer = Mixer({"speech": make_pool(20000)}, MixSection(segment_samples=8000), sample_rate=SAMPLE_RATE, seed=0)
+
+    with pytest.raises(InvalidOptions, match="'noise'"):
+        mixer.example(0)
 
 
 def snr_of(speech: np.ndarray, noise: np.ndarray) -> float:
