@@ -14,11 +14,12 @@ from fastapi import HTTPException, Request
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from python_multipart.multipart import parse_options_header
 
-from api.job_options import FIELD_NAMES, parse_job_request, parse_submission
+from api.job_options import FIELD_NAMES, InputReference, parse_job_request, parse_submission
 from api.multipart import MAX_FIELD_BYTES, OpenUpload, UploadForm, decode_text
 from core.backend import Backend
 from core.errors import InputTooLarge, InvalidInput, UnsupportedMedia
 from core.ids import new_id
+from core.object_keys import reference_key
 from core.services import InputUpload, JobRequest, check_request
 from core.settings import Settings
 
@@ -64,6 +65,7 @@ class Incoming:
     upload: InputUpload | None  # not finished: its bytes are removed unless it is
     request: JobRequest
     url: str | None = None  # without `upload`: where the recording is; None: it is the complete upload of `job_id`
+    reference: InputUpload | InputReference | None = None  # a clean version; an InputUpload is not finished either
 
 
 async def receive(
@@ -86,15 +88,19 @@ async def receive(
     job_id = new_id()
     uploads = ExitStack()
 
-    def open_upload(name: str, media_type: str) -> InputUpload:
+    def open_upload(name: str, media_type: str, *, key: str | None = None) -> InputUpload:
         upload = InputUpload(
             backend.store,
             job_id=job_id,
             name=name,
             media_type=recording_media_type(media_type),
             max_bytes=settings.max_upload_bytes,
+            key=key,
         )
         return uploads.enter_context(upload)
+
+    def open_reference(name: str, media_type: str) -> InputUpload:
+        return open_upload(name, media_type, key=reference_key(job_id))
 
     def feed(block: bytes) -> None:
         body.feed(block)
@@ -104,9 +110,11 @@ async def receive(
     def finish() -> T:
         upload = body.close()
         job_request = parse_job_request(query.fields | body.fields)
-        return take(Incoming(job_id=job_id, upload=upload, request=job_request))
+        return take(Incoming(job_id=job_id, upload=upload, request=job_request, reference=body.reference))
 
-    body = await run_in_threadpool(_open_body, request, query, open_upload, backend=backend, settings=settings)
+    body = await run_in_threadpool(
+        _open_body, request, query, open_upload, open_reference, backend=backend, settings=settings
+    )
     check_declared_size(request, max_file_bytes=settings.max_upload_bytes)
     async with contextmanager_in_threadpool(uploads):
         max_file_bytes = settings.max_upload_bytes
@@ -119,9 +127,16 @@ async def _receive_reference(request: Request, query: QueryOptions, *, take: Cal
     text = decode_text(await read_json(request, max_bytes=MAX_FIELD_BYTES))
 
     def finish() -> T:
-        reference, job_request = parse_submission(text, query.fields)
-        job_id = reference.upload_id or new_id()
-        return take(Incoming(job_id=job_id, upload=None, url=reference.url, request=job_request))
+        submission = parse_submission(text, query.fields)
+        return take(
+            Incoming(
+                job_id=submission.input.upload_id or new_id(),
+                upload=None,
+                url=submission.input.url,
+                request=submission.request,
+                reference=submission.reference,
+            )
+        )
 
     return await run_in_threadpool(finish)
 
@@ -137,9 +152,10 @@ async def read_json(request: Request, *, max_bytes: int) -> bytes:
 
 
 class _Body(Protocol):
-    """A kind of request body that holds one file."""
+    """A kind of request body that holds a recording, and its reference or not."""
 
     fields: dict[str, str]
+    reference: InputUpload | None
 
     def feed(self, data: bytes) -> None: ...
 
@@ -154,6 +170,7 @@ class _RawBody:
     media_type: str
     open_upload: OpenUpload
     upload: InputUpload | None = None
+    reference: InputUpload | None = None  # never
     fields: dict[str, str] = field(default_factory=dict)
 
     def feed(self, data: bytes) -> None:
@@ -179,21 +196,35 @@ def recording_media_type(stated: str) -> str:
     return stated if _RAW_MEDIA_TYPES.fullmatch(stated) else _ANY_MEDIA_TYPE
 
 
-def open_form(request: Request, open_upload: OpenUpload, *, max_files: int = 1) -> UploadForm:
+def open_form(
+    request: Request, open_upload: OpenUpload, *, max_files: int = 1, open_reference: OpenUpload | None = None
+) -> UploadForm:
     """The request's body as a form of recordings; InvalidInput when it cannot be one."""
     _, parameters = parse_options_header(request.headers.get("content-type"))
     boundary = parameters.get(b"boundary")
     if not boundary:
         raise InvalidInput("The Content-Type multipart/form-data has no boundary.")
-    return UploadForm(boundary, open_upload=open_upload, field_names=FIELD_NAMES, max_files=max_files)
+    return UploadForm(
+        boundary,
+        open_upload=open_upload,
+        field_names=FIELD_NAMES,
+        max_files=max_files,
+        open_reference=open_reference,
+    )
 
 
 def _open_body(
-    request: Request, query: QueryOptions, open_upload: OpenUpload, *, backend: Backend, settings: Settings
+    request: Request,
+    query: QueryOptions,
+    open_upload: OpenUpload,
+    open_reference: OpenUpload,
+    *,
+    backend: Backend,
+    settings: Settings,
 ) -> _Body:
     media_type = media_type_of(request)
     if media_type == "multipart/form-data":
-        return open_form(request, open_upload)
+        return open_form(request, open_upload, open_reference=open_reference)
     if _RAW_MEDIA_TYPES.fullmatch(media_type):
         # All of the options are known: refuse them before gigabytes are read.
         check_request(parse_job_request(query.fields), outbound=backend.outbound, settings=settings)

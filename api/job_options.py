@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
@@ -110,6 +111,25 @@ class JobSubmission(JobOptions):
     )
 
     input: InputReference
+    reference: InputReference | None = Field(
+        default=None,
+        description="A clean version of the recording: the report compares the recording and the result with it.",
+    )
+
+    @model_validator(mode="after")
+    def _check_two_uploads(self) -> Self:
+        if self.reference is not None and self.reference.upload_id == self.input.upload_id is not None:
+            raise ValueError("the recording and its reference are the same upload")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedSubmission:
+    """What a JSON body says."""
+
+    input: InputReference
+    reference: InputReference | None
+    request: JobRequest
 
 
 def parse_job_request(fields: Mapping[str, str]) -> JobRequest:
@@ -117,12 +137,14 @@ def parse_job_request(fields: Mapping[str, str]) -> JobRequest:
     return request_of(parse_options(JobOptions, fields.get("options", "").strip() or "{}"), fields)
 
 
-def parse_submission(text: str, fields: Mapping[str, str]) -> tuple[InputReference, JobRequest]:
+def parse_submission(text: str, fields: Mapping[str, str]) -> ParsedSubmission:
     """Where the recording is and the request in a JSON body; `fields` may name the preset. InvalidOptions as above."""
     if fields.get("options"):
         raise InvalidOptions("The options are given twice: in the query beside the JSON body.")
     submission = parse_options(JobSubmission, text)
-    return submission.input, request_of(submission, fields)
+    return ParsedSubmission(
+        input=submission.input, reference=submission.reference, request=request_of(submission, fields)
+    )
 
 
 def request_of(options: JobOptions, fields: Mapping[str, str]) -> JobRequest:

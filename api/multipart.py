@@ -11,6 +11,7 @@ from core.errors import InputTooLarge, InvalidInput
 from core.services import InputUpload
 
 FILE_FIELD = "file"
+REFERENCE_FIELD = "reference"
 MAX_FIELD_BYTES = 64 * 1024
 
 OpenUpload = Callable[[str, str], InputUpload]
@@ -18,19 +19,28 @@ OpenUpload = Callable[[str, str], InputUpload]
 
 
 class UploadForm:
-    """A form of one to `max_files` files and some text fields, in any order.
+    """A form of one to `max_files` files and some text fields, in any order; with `open_reference`, of a reference too.
 
     `feed` the body in pieces of any size, then `close`; both block while the store takes the bytes. `upload` is the
-    latest file (None before its part begins), open; `fields` the text fields by name. InvalidInput when the body is no
-    such form, InputTooLarge when a text field has more than MAX_FIELD_BYTES.
+    latest file (None before its part begins), open, and `reference` the reference; `fields` the text fields by name.
+    InvalidInput when the body is no such form, InputTooLarge when a text field has more than MAX_FIELD_BYTES.
     """
 
     def __init__(
-        self, boundary: bytes, *, open_upload: OpenUpload, field_names: frozenset[str], max_files: int = 1
+        self,
+        boundary: bytes,
+        *,
+        open_upload: OpenUpload,
+        field_names: frozenset[str],
+        max_files: int = 1,
+        open_reference: OpenUpload | None = None,
     ) -> None:
         self.upload: InputUpload | None = None
+        self.reference: InputUpload | None = None
         self.fields: dict[str, str] = {}
         self._open_upload = open_upload
+        self._open_reference = open_reference
+        self._file: InputUpload | None = None  # of the part that is being read
         self._field_names = field_names
         self._max_files = max_files
         self._files = 0
@@ -75,6 +85,7 @@ class UploadForm:
     def _begin_part(self) -> None:
         self._part_headers = {}
         self._field_value = bytearray()
+        self._file = None
 
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
@@ -90,32 +101,42 @@ class UploadForm:
     def _end_headers(self) -> None:
         _, parameters = parse_options_header(self._part_headers.get(b"content-disposition"))
         self._part_name = decode_text(parameters.get(b"name", b""))
+        file_name = _unescape_name(decode_text(parameters.get(b"filename", b"")))
+        media_type = self._part_headers.get(b"content-type", b"").decode("latin-1")
         if self._part_name == FILE_FIELD:
-            self._begin_file(_unescape_name(decode_text(parameters.get(b"filename", b""))))
+            self._begin_file(file_name, media_type)
+        elif self._part_name == REFERENCE_FIELD and self._open_reference is not None:
+            self._begin_reference(self._open_reference, file_name, media_type)
         elif self._part_name not in self._field_names:
-            known = ", ".join([FILE_FIELD, *sorted(self._field_names)])
+            files = [FILE_FIELD] if self._open_reference is None else [FILE_FIELD, REFERENCE_FIELD]
+            known = ", ".join([*files, *sorted(self._field_names)])
             raise InvalidInput(f"The form has an unknown field {self._part_name[:100]!r}. Fields: {known}.")
         elif self._part_name in self.fields:
             raise InvalidInput(f"The form has the field {self._part_name!r} twice.")
 
-    def _begin_file(self, name: str) -> None:
+    def _begin_file(self, name: str, media_type: str) -> None:
         self._files += 1
         if self._files > self._max_files:
             if self._max_files == 1:
                 raise InvalidInput("The form has two files. Several recordings are a batch: POST /api/v1/batches.")
             raise InvalidInput(f"The form has more files than the limit of {self._max_files}. Send several batches.")
-        self.upload = self._open_upload(name, self._part_headers.get(b"content-type", b"").decode("latin-1"))
+        self._file = self.upload = self._open_upload(name, media_type)
+
+    def _begin_reference(self, open_reference: OpenUpload, name: str, media_type: str) -> None:
+        if self.reference is not None:
+            raise InvalidInput(f"The form has the field {REFERENCE_FIELD!r} twice.")
+        self._file = self.reference = open_reference(name, media_type)
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
-        if self._part_name == FILE_FIELD and self.upload is not None:
-            self.upload.write(data[start:end])
+        if self._file is not None:
+            self._file.write(data[start:end])
             return
         self._field_value += data[start:end]
         if len(self._field_value) > MAX_FIELD_BYTES:
             raise InputTooLarge(f"The field {self._part_name!r} is larger than the limit of {MAX_FIELD_BYTES} bytes.")
 
     def _end_part(self) -> None:
-        if self._part_name == FILE_FIELD:
+        if self._file is not None:
             return
         try:
             self.fields[self._part_name] = self._field_value.decode()

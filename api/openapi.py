@@ -46,6 +46,10 @@ UPLOAD_BODY: dict[str, Any] = {
                     "additionalProperties": False,
                     "properties": {
                         "file": {**_BINARY, "description": "The recording"},
+                        "reference": {
+                            **_BINARY,
+                            "description": "A clean version of it, if there is one, for the report to compare with",
+                        },
                         "preset": {"type": "string", "enum": list(PRESETS), "default": DEFAULT_PRESET},
                         "options": {
                             "type": "string",
@@ -55,7 +59,10 @@ UPLOAD_BODY: dict[str, Any] = {
                         },
                     },
                 },
-                "encoding": {"file": {"contentType": "audio/*, video/*, application/octet-stream"}},
+                "encoding": {
+                    "file": {"contentType": "audio/*, video/*, application/octet-stream"},
+                    "reference": {"contentType": "audio/*, video/*, application/octet-stream"},
+                },
                 "example": {"file": "(binary)", "preset": DEFAULT_PRESET, "options": json.dumps(OPTIONS_EXAMPLE)},
             },
             "audio/*": {"schema": _BINARY},

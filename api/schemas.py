@@ -40,6 +40,7 @@ JOB_EXAMPLE: dict[str, Any] = {
         "sample_rate": 48000,
         "channels": 1,
     },
+    "reference": None,
     "outputs": [],
     "report": None,
     "warnings": [],
@@ -164,6 +165,7 @@ class JobView(BaseModel):
     queue_position: int | None = Field(description="Jobs ahead of it; 0 when it is next or not queued, null in lists")
     progress: ProgressView
     input: InputView
+    reference: InputView | None = Field(description="The clean version that the report compares with")
     outputs: list[OutputView]
     report: dict[str, Any] | None
     warnings: list[str]
@@ -190,6 +192,7 @@ class JobView(BaseModel):
             queue_position=queue_position,
             progress=ProgressView.of(job.progress),
             input=InputView.of(job.input),
+            reference=None if job.reference is None else InputView.of(job.reference),
             outputs=[OutputView.of(job.id, output) for output in job.outputs],
             report=None if job.report is None else dict(job.report),
             warnings=list(job.warnings),

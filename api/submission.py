@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +13,7 @@ from fastapi import Request
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 
 from api.intake import Incoming, QueryOptions, declared_bytes, receive
+from api.job_options import InputReference
 from api.polling import JobDocument, view_job
 from core.access.keys import Caller
 from core.access.limits import Standing, check_limits, standings
@@ -21,8 +22,9 @@ from core.duplicates import find_result
 from core.errors import Conflict, NotFound
 from core.idempotency import IdempotentAttempt, fingerprint_of, parse_key
 from core.jobs import InputFile, Job
+from core.references import check_comparable, reference_at, reference_of_upload, reference_received
 from core.repository import has_job
-from core.services import JobRequest, check_request, submit_job, submit_url
+from core.services import InputUpload, check_request, submit_job, submit_url
 from core.settings import Settings
 from core.uploads.services import find_upload, taken
 from core.uploads.upload import Upload, UploadStatus
@@ -68,17 +70,21 @@ class SubmissionDesk:
 
         CREATED and a new job; or FOUND and, where the client asks not to do again what was done, the job that did it.
         """
+        reference = incoming.reference
+        reference_bytes = reference.bytes if isinstance(reference, InputUpload) else 0
         if incoming.url is not None:
             self.check_limits(size_bytes=0)  # nobody knows yet how many it has
-            return self._submit_url(incoming.url, incoming), CREATED
+            with self._reference(incoming) as stored:
+                return self._submit_url(incoming.url, incoming, reference=stored), CREATED
         if incoming.upload is None:
             return self._take_upload(incoming)
         upload = incoming.upload
-        result = self._find_result(incoming.request, sha256=upload.sha256, size_bytes=upload.bytes)
+        result = self._find_result(incoming, sha256=upload.sha256, size_bytes=upload.bytes)
         if result is not None:
             return result, FOUND
-        self.check_limits(size_bytes=upload.bytes)
-        return self._submit(upload.finish(), incoming), CREATED
+        self.check_limits(size_bytes=upload.bytes + reference_bytes)
+        with self._reference(incoming) as stored:
+            return self._submit(upload.finish(), incoming, reference=stored), CREATED
 
     def _take_upload(self, incoming: Incoming) -> tuple[Job, int]:
         """What is wrong with the options leaves the upload as it is."""
@@ -86,12 +92,34 @@ class SubmissionDesk:
         if upload.status is not UploadStatus.COMPLETE:
             raise Conflict(f"The upload is {upload.status}. Complete it first.")
         check_request(incoming.request, outbound=self.backend.outbound, settings=self.settings)
-        result = self._find_result(incoming.request, sha256=upload.sha256 or "", size_bytes=upload.bytes)
+        result = self._find_result(incoming, sha256=upload.sha256 or "", size_bytes=upload.bytes)
         if result is not None:
             return result, FOUND
         self.check_limits(size_bytes=upload.bytes)
-        with taken(upload, desk=self.backend.uploads) as stored:
-            return self._submit(stored, incoming, is_kept=True), CREATED
+        # The reference first: what is wrong with it must not end the recording's upload.
+        with self._reference(incoming) as reference, taken(upload, desk=self.backend.uploads) as stored:
+            return self._submit(stored, incoming, reference=reference, is_kept=True), CREATED
+
+    @contextmanager
+    def _reference(self, incoming: Incoming) -> Iterator[InputFile | None]:
+        """The clean reference, where there is one, kept for the job that is made inside."""
+        reference, desk = incoming.reference, self.backend.uploads
+        if reference is None:
+            yield None
+            return
+        check_comparable(check_request(incoming.request, outbound=self.backend.outbound, settings=self.settings))
+        if isinstance(reference, InputUpload):
+            with reference_received(reference, desk=desk, settings=self.settings) as stored:
+                yield stored
+        elif reference.url is not None:
+            yield reference_at(reference.url, job_id=incoming.job_id, outbound=self.backend.outbound)
+        else:
+            upload = self._reference_upload(reference)
+            with reference_of_upload(upload, job_id=incoming.job_id, desk=desk, settings=self.settings) as stored:
+                yield stored
+
+    def _reference_upload(self, reference: InputReference) -> Upload:
+        return find_upload(reference.upload_id or "", desk=self.backend.uploads, caller=self.caller)
 
     def _find_upload(self, upload_id: str) -> Upload:
         try:
@@ -101,25 +129,37 @@ class SubmissionDesk:
                 raise Conflict("A job has been made of this upload: its id is the upload's.") from None
             raise
 
-    def _find_result(self, request: JobRequest, *, sha256: str, size_bytes: int) -> Job | None:
+    def _find_result(self, incoming: Incoming, *, sha256: str, size_bytes: int) -> Job | None:
+        request, reference = incoming.request, incoming.reference
         if not request.dedupe:
             return None
+        reference_sha256 = None
+        if isinstance(reference, InputUpload):
+            reference_sha256 = reference.sha256
+        elif reference is not None:
+            if reference.url is not None:
+                return None  # nobody knows what is there now
+            reference_sha256 = self._reference_upload(reference).sha256
         return find_result(
             sha256,
             check_request(request, outbound=self.backend.outbound, settings=self.settings),
             size_bytes=size_bytes,
+            reference_sha256=reference_sha256,
             owner=self.caller.owner,
             jobs=self.backend.jobs,
             models_dir=self.settings.resolved_models_dir,
             now=datetime.now(UTC),
         )
 
-    def _submit(self, stored: InputFile, incoming: Incoming, *, is_kept: bool = False) -> Job:
+    def _submit(
+        self, stored: InputFile, incoming: Incoming, *, reference: InputFile | None, is_kept: bool = False
+    ) -> Job:
         return submit_job(
             stored,
             incoming.request,
             job_id=incoming.job_id,
             owner=self.caller.owner,
+            reference=reference,
             is_kept=is_kept,
             store=self.backend.store,
             jobs=self.backend.jobs,
@@ -129,12 +169,13 @@ class SubmissionDesk:
             now=datetime.now(UTC),
         )
 
-    def _submit_url(self, url: str, incoming: Incoming) -> Job:
+    def _submit_url(self, url: str, incoming: Incoming, *, reference: InputFile | None) -> Job:
         return submit_url(
             url,
             incoming.request,
             job_id=incoming.job_id,
             owner=self.caller.owner,
+            reference=reference,
             jobs=self.backend.jobs,
             queue=self.backend.queue,
             outbound=self.backend.outbound,
@@ -205,12 +246,21 @@ def _fingerprint(incoming: Incoming) -> str:
 
 
 def describe(incoming: Incoming) -> Mapping[str, Any]:
-    """What makes two requests the same: the recording, and what is wanted of it."""
-    upload = incoming.upload
+    """What makes two requests the same: the recording, its reference, and what is wanted of it."""
+    upload, reference = incoming.upload, incoming.reference
     if upload is not None:
-        recording = {"name": upload.name, "bytes": upload.bytes, "sha256": upload.sha256}
+        recording = _described(upload)
     elif incoming.url is not None:
         recording = {"url": incoming.url}
     else:
         recording = {"upload_id": incoming.job_id}
-    return {"recording": recording, "request": asdict(incoming.request)}
+    described: dict[str, Any] = {"recording": recording, "request": asdict(incoming.request)}
+    if isinstance(reference, InputUpload):
+        described["reference"] = _described(reference)
+    elif reference is not None:
+        described["reference"] = reference.model_dump(exclude_none=True)
+    return described
+
+
+def _described(upload: InputUpload) -> dict[str, Any]:
+    return {"name": upload.name, "bytes": upload.bytes, "sha256": upload.sha256}

@@ -7,11 +7,11 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, BinaryIO, Self, cast
 
 import httpx
 
@@ -142,28 +142,37 @@ class LimpidClient:
         preset: str | None = None,
         options: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        reference: Path | None = None,
         on_sent: BytesCallback | None = None,
     ) -> RemoteJob:
-        """Stream the file to the server; the job as accepted. OSError when the file cannot be read.
+        """Stream the file, and its clean `reference`, to the server; the job as accepted.
+
+        OSError when a file cannot be read. `on_sent` hears of the recording's bytes alone.
 
         With an `idempotency_key` the call may be repeated: the server makes one job of all calls with the same key.
         """
-        query = {
-            "name": safe_file_name(path.name),
-            "preset": preset,
-            "options": json.dumps(options) if options else None,
-        }
-        with path.open("rb") as file, _transport_errors_as_api_errors(self._http.base_url):
-            response = self._http.post(
-                "/api/v1/jobs",
-                params={name: value for name, value in query.items() if value is not None},
-                content=_blocks_of(file.read, on_sent),
-                headers={
-                    "Content-Type": "application/octet-stream",
-                    "Content-Length": str(path.stat().st_size),
-                    **({"Idempotency-Key": idempotency_key} if idempotency_key else {}),
-                },
-            )
+        fields = {} if preset is None else {"preset": preset}
+        if options:
+            fields["options"] = json.dumps(options)
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("rb"))
+            clean = None if reference is None else stack.enter_context(reference.open("rb"))
+            stack.enter_context(_transport_errors_as_api_errors(self._http.base_url))
+            if clean is None or reference is None:
+                headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
+                response = self._http.post(
+                    "/api/v1/jobs",
+                    params={"name": safe_file_name(path.name), **fields},
+                    content=_blocks_of(file.read, on_sent),
+                    headers=headers,
+                )
+            else:
+                files = {
+                    "file": (safe_file_name(path.name), cast(IO[bytes], _CountedFile(file, on_sent))),
+                    "reference": (safe_file_name(reference.name), cast(IO[bytes], clean)),
+                }
+                response = self._http.post("/api/v1/jobs", data=fields, files=files, headers=headers)
         return RemoteJob.from_response(_checked(response))
 
     def get(self, job_id: str, *, known: RemoteJob | None = None, wait_s: float = 0.0) -> RemoteJob:
@@ -228,6 +237,24 @@ class LimpidClient:
             self._sleep(FIRST_RETRY_DELAY_S * 2.0**attempt)
         with _transport_errors_as_api_errors(self._http.base_url):
             return self._http.send(request)
+
+
+class _CountedFile:
+    """A file that a form is made of, block by block; `on_sent` hears of each."""
+
+    def __init__(self, file: BinaryIO, on_sent: BytesCallback | None) -> None:
+        self._file = file
+        self._on_sent = on_sent
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        if self._on_sent is not None and block:
+            self._on_sent(len(block))
+        return block
+
+    def fileno(self) -> int:
+        """Tells httpx the length, so that the form has one."""
+        return self._file.fileno()
 
 
 def _blocks_of(read: Callable[[int], bytes], on_sent: BytesCallback | None) -> Iterator[bytes]:

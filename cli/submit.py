@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.client import DEFAULT_URL, ApiError, LimpidClient, RemoteJob
+from cli.errors import CommandError
 from cli.signals import interrupt_on_terminate
 from core.jobs import ReportRole
 
@@ -57,6 +58,9 @@ def submit(
         str | None, typer.Option(envvar="LIMPID_API_KEY", show_envvar=True, help="Where the server wants one.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="See `limpid presets`; default: the server's.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Clean version of the one recording: the report compares with it.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the jobs to their end.")] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Fetch the results into DIR; implies --wait.")
@@ -69,6 +73,8 @@ def submit(
     """
     from rich.console import Console
 
+    if reference is not None and len(files) > 1:
+        raise CommandError("--reference is of one recording; give one FILE.")
     submissions = [Submission(path=path) for path in files]
     with (
         interrupt_on_terminate(),
@@ -76,7 +82,15 @@ def submit(
         _progress_bars(Console(stderr=True)) as bars,
     ):
         try:
-            run_submissions(client, submissions, bars, preset=preset, wait=wait or output is not None, output=output)
+            run_submissions(
+                client,
+                submissions,
+                bars,
+                preset=preset,
+                reference=reference,
+                wait=wait or output is not None,
+                output=output,
+            )
         except KeyboardInterrupt:
             _say_interrupted(submissions)
             raise typer.Exit(INTERRUPTED) from None
@@ -94,13 +108,14 @@ def run_submissions(
     bars: Progress,
     *,
     preset: str | None,
+    reference: Path | None = None,
     wait: bool,
     output: Path | None,
 ) -> None:
     """Submit one file after the other, then follow and fetch; each Submission keeps its outcome."""
     tasks: dict[str, TaskID] = {}
     for submission in submissions:
-        _send(client, submission, bars, tasks, preset=preset)
+        _send(client, submission, bars, tasks, preset=preset, reference=reference)
     if not wait:
         return
     taken_names: set[str] = set()
@@ -118,13 +133,17 @@ def _send(
     tasks: dict[str, TaskID],
     *,
     preset: str | None,
+    reference: Path | None,
 ) -> None:
     name = submission.path.name
     task = bars.add_task(f"{name}: upload", total=None, figures="")
     try:
         bars.update(task, total=submission.path.stat().st_size)
         submission.job = client.submit(
-            submission.path, preset=preset, on_sent=lambda sent_bytes: bars.advance(task, sent_bytes)
+            submission.path,
+            preset=preset,
+            reference=reference,
+            on_sent=lambda sent_bytes: bars.advance(task, sent_bytes),
         )
     except (ApiError, OSError) as error:
         submission.fail(_reason(error))

@@ -17,6 +17,7 @@ def find_result(
     options: EnhanceOptions,
     *,
     size_bytes: int,
+    reference_sha256: str | None = None,
     owner: str | None,
     jobs: JobRepository,
     models_dir: Path,
@@ -24,11 +25,17 @@ def find_result(
 ) -> Job | None:
     """The owner's newest job that made of these very bytes what `options` would make of them now; None without one.
 
-    Equal are the resolved options, the preset's version among them, and the model's weights; and its files are kept.
+    Equal are the resolved options, the preset's version among them, the reference that the report compares with, and
+    the model's weights; and its files are kept.
     """
     resolved = options.model_dump(mode="json")
     for job in jobs.list_results_of(sha256, size_bytes=size_bytes, owner=owner, now=now):
-        if job.options == resolved and _has_same_weights(job, options.model, models_dir):
+        used_reference = None if job.reference is None else job.reference.sha256
+        if (
+            job.options == resolved
+            and used_reference == reference_sha256
+            and _has_same_weights(job, options.model, models_dir)
+        ):
             return job
     return None
 

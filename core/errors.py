@@ -95,6 +95,11 @@ class UnknownPreset(InvalidOptions):
     title = "There is no such preset"
 
 
+def of_reference(error: InvalidInput) -> InvalidInput:
+    """The same error, saying that the reference is meant and not the recording."""
+    return type(error)(f"The reference cannot be used. {error.detail}")
+
+
 class IdempotencyMismatch(InvalidInput):
     """The Idempotency-Key was used for another request."""
 

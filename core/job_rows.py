@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -35,6 +36,7 @@ def row_of(job: Job) -> JobRow:
         input_sample_rate=job.input.sample_rate,
         input_channels=job.input.channels,
         input_url=job.input.url,
+        **reference_columns(job.reference),
         created_at=job.created_at,
         owner=job.owner,
         batch_id=None if job.batch is None else job.batch.id,
@@ -73,6 +75,7 @@ def job_of(row: JobRow) -> Job:
             url=row.input_url,
         ),
         created_at=row.created_at,
+        reference=None if row.reference is None else InputFile(**row.reference),
         owner=row.owner,
         batch=None if row.batch_id is None else BatchPlace(id=row.batch_id, position=row.batch_position or 0),
         stage=None if row.stage is None else Stage(row.stage),
@@ -111,6 +114,13 @@ def job_of(row: JobRow) -> Job:
     )
 
 
+def reference_columns(reference: InputFile | None) -> dict[str, Any]:
+    """The reference, and its size apart, which outlives it: the limits of API keys count it."""
+    if reference is None:
+        return {"reference": None, "reference_bytes": 0}
+    return {"reference": asdict(reference), "reference_bytes": reference.bytes}
+
+
 def tombstone_columns(now: datetime) -> dict[str, Any]:
     """What deleting a job at `now` leaves of its row's columns: nothing that the client wrote or that we heard."""
     return {
@@ -122,6 +132,7 @@ def tombstone_columns(now: datetime) -> dict[str, Any]:
         "warnings": [],
         "error_detail": None,
         "input_url": None,
+        "reference": None,
         "webhook": None,
     }
 

@@ -80,7 +80,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """The recording that was submitted, or that a worker is to fetch from `url`."""
+    """The recording that was submitted, or its clean reference; or what a worker is to fetch of either from `url`."""
 
     name: str  # as the user named it, made safe to show and to put into a header
     key: str  # where the ObjectStore keeps it
@@ -140,6 +140,7 @@ class Job:
     options: Mapping[str, Any]  # core.presets.EnhanceOptions as JSON, fully resolved
     input: InputFile
     created_at: datetime
+    reference: InputFile | None = None  # the clean recording that the report compares with
     owner: str | None = None  # id of the API key that submitted it; None: submitted without authentication
     batch: BatchPlace | None = None  # None: submitted by itself
     stage: Stage | None = None

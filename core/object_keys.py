@@ -21,6 +21,11 @@ def input_key(job_id: str) -> str:
     return f"{job_prefix(job_id)}input"
 
 
+def reference_key(job_id: str) -> str:
+    """Where the clean reference of a job's recording lies."""
+    return f"{job_prefix(job_id)}reference"
+
+
 def attempt_prefix(job_id: str, attempt: int) -> str:
     """Where the outputs of one attempt lie; those of an attempt that died are deleted by it."""
     return f"{job_prefix(job_id)}{attempt}/"

@@ -97,20 +97,17 @@ def resolve_options(
         raise InvalidOptions(_describe(error)) from None
     steps = parse_chain(options.chain)
     if any(isinstance(step, RmsMatch) and step.enabled for step in steps):
-        _check_single_output(options)
+        check_single_output(options, what=f"chain: {RmsMatch.name} gives one output the level of the recording")
     return options.model_copy(update={"chain": tuple(chain_as_json(steps))})
 
 
-def _check_single_output(options: EnhanceOptions) -> None:
-    """InvalidOptions for several stems: a gain for each would change the balance between them."""
+def check_single_output(options: EnhanceOptions, *, what: str) -> None:
+    """InvalidOptions, which begins with `what` that is for one output alone, when the job would have several stems."""
     if options.model is None:
         return
     stems = options.stems or find_model(options.model).stems
     if len(stems) > 1:
-        raise InvalidOptions(
-            f"chain: {RmsMatch.name} gives one output the level of the recording; this job has {len(stems)} "
-            f"({', '.join(stems)}). Choose one of them by stems."
-        )
+        raise InvalidOptions(f"{what}; this job has {len(stems)} ({', '.join(stems)}). Choose one of them by stems.")
 
 
 def _describe(error: ValidationError) -> str:

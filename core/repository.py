@@ -113,6 +113,10 @@ class RunRepository(Protocol):
         """Note what a worker has fetched and stored of an input by URL."""
         ...
 
+    def record_reference(self, job_id: str, *, lease_token: str, reference: InputFile) -> None:
+        """Note what a worker has fetched and stored of a reference by URL."""
+        ...
+
     def succeed(
         self,
         job_id: str,

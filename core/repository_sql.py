@@ -23,6 +23,7 @@ from core.job_rows import (
     error_columns,
     job_of,
     progress_columns,
+    reference_columns,
     requeued_columns,
     row_of,
     tombstone_columns,
@@ -219,6 +220,12 @@ class SqlJobRepository:
         }
         with write_session(self._engine) as session:
             if _update(session, job_id, holds(lease_token), **columns) is None:
+                _refuse(session, job_id, lease_token)
+
+    def record_reference(self, job_id: str, *, lease_token: str, reference: InputFile) -> None:
+        """Note what has been fetched."""
+        with write_session(self._engine) as session:
+            if _update(session, job_id, holds(lease_token), **reference_columns(reference)) is None:
                 _refuse(session, job_id, lease_token)
 
     def succeed(

@@ -55,9 +55,18 @@ class InputUpload:
     of what was written so far.
     """
 
-    def __init__(self, store: ObjectStore, *, job_id: str, name: str, media_type: str, max_bytes: int) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        job_id: str,
+        name: str,
+        media_type: str,
+        max_bytes: int,
+        key: str | None = None,  # None: that of the job's recording
+    ) -> None:
         self.job_id = job_id
-        self._key = input_key(job_id)
+        self._key = key or input_key(job_id)
         self.name = safe_file_name(name)
         self.bytes = 0
         self._media_type = media_type
@@ -127,6 +136,7 @@ def submit_job(
     *,
     job_id: str,
     owner: str | None = None,
+    reference: InputFile | None = None,
     is_kept: bool = False,
     store: ObjectStore,
     jobs: JobRepository,
@@ -137,16 +147,26 @@ def submit_job(
 ) -> Job:
     """Make a job of the stored recording, `owner`'s, and tell the workers; returns it as queued.
 
-    Whatever is wrong (UnsupportedMedia, InvalidAudio, InputTooLarge, StorageError, what check_request raises) is
-    raised, and the recording removed unless it `is_kept`. A broker that does not answer is no error: the job is in the
-    database, and the sweeper sends its message later.
+    The report will compare it with `reference` (core.references, which checks it). Whatever is wrong (UnsupportedMedia,
+    InvalidAudio, InputTooLarge, StorageError, what check_request raises) is raised, and the recording removed unless it
+    `is_kept`. A broker that does not answer is no error: the job is in the database, and the sweeper sends its message
+    later.
     """
     with ExitStack() as undo:
         if not is_kept:
             undo.callback(discard_input, store, job_id)
         options = check_request(request, outbound=outbound, settings=settings)
-        input_file = _probe_stored(stored, store=store, settings=settings)
-        job = _new_job(job_id, input_file, request=request, options=options, owner=owner, settings=settings, now=now)
+        input_file = probe_stored(stored, store=store, settings=settings)
+        job = _new_job(
+            job_id,
+            input_file,
+            reference=reference,
+            request=request,
+            options=options,
+            owner=owner,
+            settings=settings,
+            now=now,
+        )
         jobs.add(job)
         undo.pop_all()
     _send(job, jobs=jobs, queue=queue, now=now)
@@ -159,6 +179,7 @@ def submit_url(
     *,
     job_id: str,
     owner: str | None = None,
+    reference: InputFile | None = None,
     jobs: JobRepository,
     queue: JobQueue,
     outbound: OutboundClient,
@@ -170,19 +191,26 @@ def submit_url(
     ForbiddenUrl, and what check_request raises. What is wrong with the recording shows only when it is fetched.
     """
     options = check_request(request, outbound=outbound, settings=settings)
-    outbound.check_url(url)
-    input_file = InputFile(
-        name=safe_file_name(name_of(url)),
-        key=input_key(job_id),
-        bytes=0,
-        sha256="",
-        media_type=ANY_MEDIA_TYPE,
-        url=url,
+    input_file = file_at(url, key=input_key(job_id), outbound=outbound)
+    job = _new_job(
+        job_id,
+        input_file,
+        reference=reference,
+        request=request,
+        options=options,
+        owner=owner,
+        settings=settings,
+        now=now,
     )
-    job = _new_job(job_id, input_file, request=request, options=options, owner=owner, settings=settings, now=now)
     jobs.add(job)
     _send(job, jobs=jobs, queue=queue, now=now)
     return job
+
+
+def file_at(url: str, *, key: str, outbound: OutboundClient) -> InputFile:
+    """The file at `url`, which a worker fetches to `key`; ForbiddenUrl when it must not."""
+    outbound.check_url(url)
+    return InputFile(name=safe_file_name(name_of(url)), key=key, bytes=0, sha256="", media_type=ANY_MEDIA_TYPE, url=url)
 
 
 def find_job(job_id: str, *, jobs: JobRepository, caller: Caller) -> Job:
@@ -210,6 +238,7 @@ def _new_job(
     job_id: str,
     input_file: InputFile,
     *,
+    reference: InputFile | None,
     request: JobRequest,
     options: EnhanceOptions,
     owner: str | None,
@@ -225,6 +254,7 @@ def _new_job(
         preset_version=options.preset_version,
         options=options.model_dump(mode="json"),
         input=input_file,
+        reference=reference,
         progress=Progress(duration_s=input_file.duration_s),
         metadata=request.metadata,
         webhook=request.webhook,
@@ -250,7 +280,8 @@ def check_recording(stored: InputFile, source: BinaryIO, *, settings: Settings) 
     )
 
 
-def _probe_stored(stored: InputFile, *, store: ObjectStore, settings: Settings) -> InputFile:
+def probe_stored(stored: InputFile, *, store: ObjectStore, settings: Settings) -> InputFile:
+    """As `check_recording`, for what the store holds."""
     with store.open_reader(stored.key) as source:
         return check_recording(stored, source, settings=settings)
 
@@ -266,7 +297,12 @@ def _send(job: Job, *, jobs: JobRepository, queue: JobQueue, now: datetime) -> N
 
 def discard_input(store: ObjectStore, job_id: str) -> None:
     """Remove what a refused job stored. A store that fails now must not hide why the job was refused."""
+    discard_object(store, job_prefix(job_id))
+
+
+def discard_object(store: ObjectStore, prefix: str) -> None:
+    """Remove what has this prefix; a store that fails now is a line in the log."""
     try:
-        store.delete_prefix(job_prefix(job_id))
+        store.delete_prefix(prefix)
     except StorageError as error:
-        logger.warning("input_not_removed", extra={"job_id": job_id, "reason": error.detail})
+        logger.warning("input_not_removed", extra={"prefix": prefix, "reason": error.detail})

@@ -100,6 +100,9 @@ class JobRow(Base):
     input_channels: Mapped[int | None]
     input_url: Mapped[str | None] = mapped_column(Text)
 
+    reference: Mapped[dict[str, Any] | None] = mapped_column(JsonColumn)  # an InputFile
+    reference_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
+
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

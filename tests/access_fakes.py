@@ -151,6 +151,6 @@ class FakeUsageRepository:
         recent = [job for job in jobs if job.created_at >= now - timedelta(seconds=DAY_S)]
         return Usage(
             queued=sum(job.status is JobStatus.QUEUED for job in jobs),
-            bytes_last_day=sum(job.input.bytes for job in recent),
+            bytes_last_day=sum(job.input.bytes + (job.reference.bytes if job.reference else 0) for job in recent),
             oldest_at=min((job.created_at for job in recent), default=None),
         )

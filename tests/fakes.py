@@ -258,6 +258,7 @@ class FakeJobRepository:
                     deleted_at=now,
                     expires_at=now,
                     input=replace(row.job.input, name=""),
+                    reference=None,
                     metadata={},
                     outputs=(),
                     report=None,
@@ -319,6 +320,11 @@ class FakeJobRepository:
             row = self._held(job_id, lease_token)
             progress = replace(row.job.progress, duration_s=input_file.duration_s)
             row.job = replace(row.job, input=input_file, progress=progress)
+
+    def record_reference(self, job_id: str, *, lease_token: str, reference: InputFile) -> None:
+        with self._lock:
+            row = self._held(job_id, lease_token)
+            row.job = replace(row.job, reference=reference)
 
     def succeed(
         self,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from core.errors import InvalidInput, UnsupportedMedia
+from core.errors import InvalidInput, UnsupportedMedia, of_reference
 from core.jobs import InputFile, Job, Progress, Stage
 from core.outbound.client import OutboundClient
 from core.outbound.fetch import fetch_to
@@ -40,10 +40,26 @@ class InputFetcher:
         A later attempt finds it in the store. Raises what `fetch_to` and `check_recording` raise, StorageError, and
         what `lease.check` raises as soon as the run must stop.
         """
-        url = job.input.url
+        lease.report(Stage.PREPARE, Progress())
+        input_file = self._fetch(job.input, lease, path)
+        lease.persist(lambda: self.runs.record_input(job.id, lease_token=lease.token, input_file=input_file))
+        logger.info("input fetched", extra={"job_id": job.id, "input_bytes": input_file.bytes})
+        return input_file
+
+    def fetch_reference(self, job: Job, wanted: InputFile, lease: Lease, path: Path) -> InputFile:
+        """The same for `wanted`, the job's reference; what is wrong with it names it."""
+        try:
+            reference = self._fetch(wanted, lease, path)
+        except InvalidInput as error:
+            raise of_reference(error) from error
+        lease.persist(lambda: self.runs.record_reference(job.id, lease_token=lease.token, reference=reference))
+        logger.info("reference fetched", extra={"job_id": job.id, "reference_bytes": reference.bytes})
+        return reference
+
+    def _fetch(self, wanted: InputFile, lease: Lease, path: Path) -> InputFile:
+        url = wanted.url
         if url is None:
             raise InvalidInput("The job has neither a recording nor a URL.")
-        lease.report(Stage.PREPARE, Progress())
         sha256 = hashlib.sha256()
         with path.open("wb") as file:
 
@@ -57,11 +73,9 @@ class InputFetcher:
         if not found.bytes:
             raise UnsupportedMedia("The file at the URL is empty (0 bytes).")
         fetched = replace(
-            job.input, name=found.name, media_type=found.media_type, bytes=found.bytes, sha256=sha256.hexdigest()
+            wanted, name=found.name, media_type=found.media_type, bytes=found.bytes, sha256=sha256.hexdigest()
         )
         with path.open("rb") as recording:
-            input_file = self.check_recording(fetched, recording)
-        lease.persist(lambda: self.store.upload(path, input_file.key, media_type=input_file.media_type))
-        lease.persist(lambda: self.runs.record_input(job.id, lease_token=lease.token, input_file=input_file))
-        logger.info("input fetched", extra={"job_id": job.id, "input_bytes": input_file.bytes})
-        return input_file
+            checked = self.check_recording(fetched, recording)
+        lease.persist(lambda: self.store.upload(path, checked.key, media_type=checked.media_type))
+        return checked

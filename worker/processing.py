@@ -39,6 +39,7 @@ class Pipeline(Protocol):
         workspace: Path,
         enhancer: Enhancer | None,
         on_progress: ProgressSink,
+        reference: Path | None = None,
     ) -> PipelineResult: ...
 
 
@@ -63,6 +64,7 @@ class Processor:
         with open_workspace(self.scratch_dir, f"{job.id}-{lease.token}") as workspace:
             source = workspace / "input"
             input_file = self._obtain_input(job, lease, source)
+            reference = self._obtain_reference(job, lease, workspace / "reference")
             enhancer = self._engine_of(job, options)
             lease.note_progress()
             lease.check()
@@ -73,6 +75,7 @@ class Processor:
                 workspace=workspace,
                 enhancer=enhancer,
                 on_progress=lease.report,
+                reference=reference,
             )
             outputs = []
             for position, file in enumerate(result.files):
@@ -93,10 +96,23 @@ class Processor:
     def _obtain_input(self, job: Job, lease: Lease, path: Path) -> InputFile:
         if not job.input.is_stored:
             return self.fetcher.fetch(job, lease, path)
-        _require_room_for(job, path.parent)
-        lease.persist(lambda: self.store.download(job.input.key, path))
-        lease.note_progress()
+        self._download(job.input, lease, path)
         return job.input
+
+    def _obtain_reference(self, job: Job, lease: Lease, path: Path) -> Path | None:
+        reference = job.reference
+        if reference is None:
+            return None
+        if reference.is_stored:
+            self._download(reference, lease, path)
+        else:
+            self.fetcher.fetch_reference(job, reference, lease, path)
+        return path
+
+    def _download(self, file: InputFile, lease: Lease, path: Path) -> None:
+        _require_room_for(file, path.parent)
+        lease.persist(lambda: self.store.download(file.key, path))
+        lease.note_progress()
 
     def _store_file(self, path: Path, output: OutputFile, lease: Lease) -> None:
         lease.persist(lambda: self.store.upload(path, output.key, media_type=output.media_type))
@@ -125,9 +141,7 @@ def _options_of(job: Job) -> EnhanceOptions:
         raise InvalidOptions("This version of Limpid does not know the job's options; submit it again.") from error
 
 
-def _require_room_for(job: Job, workspace: Path) -> None:
+def _require_room_for(file: InputFile, workspace: Path) -> None:
     free_bytes = shutil.disk_usage(workspace).free
-    if job.input.bytes > free_bytes:
-        raise InsufficientDisk(
-            f"The recording takes {job.input.bytes} bytes of scratch space, and {free_bytes} are free."
-        )
+    if file.bytes > free_bytes:
+        raise InsufficientDisk(f"The recording takes {file.bytes} bytes of scratch space, and {free_bytes} are free.")

@@ -24,9 +24,8 @@ class SqlUsageRepository:
         # Ids begin with their time, so that the index of a key's jobs leads to those of the last day.
         day_ago = first_id_at(now - timedelta(seconds=DAY_S))
         waiting = select(func.count()).where(JobRow.owner == owner, is_queued())
-        recent = select(func.coalesce(func.sum(JobRow.input_bytes), 0), func.min(JobRow.created_at)).where(
-            JobRow.owner == owner, JobRow.id >= day_ago
-        )
+        sent_bytes = func.coalesce(func.sum(JobRow.input_bytes + JobRow.reference_bytes), 0)
+        recent = select(sent_bytes, func.min(JobRow.created_at)).where(JobRow.owner == owner, JobRow.id >= day_ago)
         with read_session(self._engine) as session:
             queued = session.scalar(waiting) or 0
             size_bytes, oldest_at = session.execute(recent).one()

@@ -131,6 +131,29 @@ def taken(upload: Upload, *, desk: UploadDesk) -> Iterator[InputFile]:
     desk.uploads.remove(upload.id)
 
 
+@contextmanager
+def copied(upload: Upload, *, key: str, desk: UploadDesk) -> Iterator[InputFile]:
+    """A copy, under `key`, of a complete upload, for the job that is made inside; the upload ends with that.
+
+    Conflict when it is not complete, or a job has it. Any error inside removes the copy and leaves the upload.
+    """
+    upload = desk.uploads.move(upload.id, before=[UploadStatus.COMPLETE], after=UploadStatus.TAKEN)
+    try:
+        _copy(upload, key, desk.store)
+        yield InputFile(
+            name=upload.name,
+            key=key,
+            bytes=upload.bytes,
+            sha256=upload.sha256 or "",
+            media_type=upload.media_type,
+        )
+    except BaseException:
+        desk.uploads.move(upload.id, before=[UploadStatus.TAKEN], after=UploadStatus.COMPLETE)
+        desk.store.delete_prefix(key)
+        raise
+    _purge(desk.uploads.move(upload.id, before=[UploadStatus.TAKEN], after=UploadStatus.ENDED), desk)
+
+
 def expire_uploads(desk: UploadDesk, *, jobs: JobRepository, now: datetime) -> int:
     """Remove what is left of uploads that ended or were not used in time; return of how many.
 
@@ -178,6 +201,13 @@ def _is_joined(upload: Upload, store: ObjectStore) -> bool:
     except NotFound:
         return False
     return True
+
+
+def _copy(upload: Upload, key: str, store: ObjectStore) -> None:
+    with store.open_reader(upload.key) as source, store.open_writer(key, media_type=upload.media_type) as copy:
+        while block := source.read(HASH_BLOCK_BYTES):
+            copy.write(block)
+        copy.commit()
 
 
 def _measure(upload: Upload, store: ObjectStore) -> tuple[int, str]:

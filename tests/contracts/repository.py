@@ -188,6 +188,7 @@ class RepositoryContract:
                 job.id, lease_token=token, stage=Stage.ENHANCE, progress=Progress(fraction=0.5)
             ),
             lambda: repository.record_input(job.id, lease_token=token, input_file=job.input),
+            lambda: repository.record_reference(job.id, lease_token=token, reference=job.input),
             lambda: succeed(repository, old),
             lambda: repository.fail(job.id, lease_token=token, error=FAULT, now=now),
             lambda: repository.confirm_cancelled(job.id, lease_token=token, now=now),
@@ -252,6 +253,18 @@ class RepositoryContract:
         assert stored.input == fetched
         assert stored.input.is_stored
         assert stored.progress == Progress(duration_s=10.0)
+
+    def test_a_reference_is_kept_with_its_job_and_known_once_it_is_fetched(self, repository: Repository) -> None:
+        job = make_job()
+        fetched = replace(job.input, name="clean.wav", key=f"jobs/{job.id}/reference", url="https://example.com/c.wav")
+        job = replace(job, reference=replace(fetched, bytes=0, sha256="", duration_s=None))
+        repository.add(job)
+        run = claim(repository, job)
+
+        repository.record_reference(job.id, lease_token=token_of(run), reference=fetched)
+
+        assert run.reference == job.reference
+        assert repository.get(job.id).reference == fetched
 
     def test_success_commits_outputs_in_order(self, repository: Repository, job: Job) -> None:
         run = claim(repository, job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -84,6 +85,15 @@ class RetentionContract:
         assert (tombstone.created_at, tombstone.finished_at) == (job.created_at, job.finished_at)
         assert (tombstone.input.name, tombstone.metadata, tombstone.outputs, tombstone.report) == ("", {}, (), None)
         assert repository.list_expired(now=after(10)) == [job.id]
+
+    def test_a_tombstone_tells_nothing_of_the_reference(self, repository: Repository) -> None:
+        job = make_job(status=JobStatus.QUEUED)
+        repository.add(replace(job, reference=replace(job.input, key=f"jobs/{job.id}/reference")))
+        repository.request_cancel(job.id, now=after(1))
+
+        repository.delete(job.id, now=after(2))
+
+        assert repository.get(job.id).reference is None
 
     def test_a_tombstone_is_not_listed(self, repository: Repository) -> None:
         kept, deleted = add_ended(repository, expires_at=LATER), add_ended(repository, expires_at=LATER)

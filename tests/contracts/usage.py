@@ -53,6 +53,12 @@ class UsageContract:
         assert (found.queued, found.bytes_last_day) == (1, first.input.bytes + second.input.bytes)
         assert found.oldest_at == NOW
 
+    def test_a_references_bytes_count_too(self, repository: Repository, usage: UsageRepository, owner: str) -> None:
+        job = make_job(owner=owner, created_at=NOW)
+        repository.add(replace(job, reference=replace(job.input, bytes=1000)))
+
+        assert usage.usage(owner, now=NOW).bytes_last_day == job.input.bytes + 1000
+
     def test_yesterdays_bytes_do_not_count_and_waiting_jobs_still_do(
         self, repository: Repository, usage: UsageRepository, owner: str
     ) -> None:

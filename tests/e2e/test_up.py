@@ -70,6 +70,20 @@ def test_submitted_file_comes_back_enhanced_in_its_exact_length(
     assert len(downloaded) == output["bytes"]
 
 
+def test_reference_is_compared_with_and_not_among_the_results(stack: RunningStack, recording: Path) -> None:
+    with httpx.Client(base_url=stack.url, timeout=30) as client, recording.open("rb") as file:
+        files = {"file": ("talk.wav", file), "reference": ("clean.wav", recording.read_bytes())}
+        accepted = client.post("/api/v1/jobs", files=files, data={"preset": "clean-only"})
+        assert accepted.status_code == 202, accepted.text
+        job = finished_job(client, accepted.headers["location"])
+
+    assert job["status"] == "succeeded", job["error"]
+    assert job["reference"]["name"] == "clean.wav"
+    assert job["report"]["reference"]["before"]["si_sdr_db"] is None  # a perfect copy
+    assert job["report"]["reference"]["after"]["si_sdr_db"] < 40
+    assert {output["role"] for output in job["outputs"]} == {"enhanced", "waveform", "spectrogram", "peaks"}
+
+
 def test_submit_command_waits_and_fetches(stack: RunningStack, recording: Path, tmp_path: Path) -> None:
     done = run_limpid("submit", recording, "--url", stack.url, "--wait", "-o", tmp_path / "results")
 

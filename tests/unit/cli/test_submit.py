@@ -51,6 +51,26 @@ class TestCommand:
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["talk.enhanced.wav"]
         assert (tmp_path / "out" / "talk.enhanced.wav").read_bytes() == RESULT
 
+    def test_reference_goes_with_its_recording(
+        self, run: Callable[..., Any], talk: Path, tmp_path: Path, jobs: FakeJobRepository, store: FakeObjectStore
+    ) -> None:
+        clean = write_recording(tmp_path / "in" / "clean.wav")
+
+        result = run(talk, "--preset", "clean-only", "--reference", clean, "--json")
+
+        assert result.exit_code == 0, result.output
+        job = jobs.get(json.loads(result.stdout)[0]["job"]["id"])
+        assert (job.input.name, job.preset) == ("talk.wav", "clean-only")
+        assert job.reference is not None
+        assert job.reference.name == "clean.wav"
+        assert store.objects[job.reference.key] == clean.read_bytes()
+
+    def test_reference_of_several_recordings_is_refused(self, run: Callable[..., Any], talk: Path) -> None:
+        result = run(talk, talk, "--reference", talk)
+
+        assert result.exit_code == 1
+        assert "--reference is of one recording" in result.stderr
+
     def test_inputs_of_one_name_do_not_overwrite_each_other(
         self, run: Callable[..., Any], talk: Path, tmp_path: Path
     ) -> None:

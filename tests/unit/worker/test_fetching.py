@@ -167,3 +167,39 @@ def test_job_with_neither_recording_nor_url_fails(tmp_path: Path) -> None:
     ended = bench.run()
 
     assert ended.status is JobStatus.FAILED
+
+
+def reference_of(job: Job, url: str) -> InputFile:
+    return InputFile(
+        name="clean", key=f"jobs/{job.id}/reference", bytes=0, sha256="", media_type="application/octet-stream", url=url
+    )
+
+
+def test_reference_is_fetched_stored_and_compared_with(tmp_path: Path) -> None:
+    noisy, clean = recording(), recording(0.9)
+    with web_server(lambda received: Reply(body=clean if received.path == "/clean.wav" else noisy)) as server:
+        bench = open_bench(tmp_path, server.url("/x.wav"))
+        bench.replace_job(replace(bench.job, reference=reference_of(bench.job, server.url("/clean.wav"))))
+        ended = bench.run()
+
+    assert ended.status is JobStatus.SUCCEEDED
+    assert ended.reference is not None
+    assert (ended.reference.name, ended.reference.duration_s) == ("clean.wav", 0.9)
+    assert bench.store.objects[ended.reference.key] == clean
+    assert bench.pipeline.calls[0]["source"] == noisy
+    assert bench.pipeline.calls[0]["reference_bytes"] == clean
+    assert bench.scratch_files == []
+
+
+def test_reference_that_is_no_audio_fails_the_job_and_is_named(tmp_path: Path) -> None:
+    with web_server(
+        lambda received: Reply(body=b"<html/>" if received.path == "/clean.wav" else recording())
+    ) as server:
+        bench = open_bench(tmp_path, server.url("/x.wav"))
+        bench.replace_job(replace(bench.job, reference=reference_of(bench.job, server.url("/clean.wav"))))
+        ended = bench.run()
+
+    assert ended.status is JobStatus.FAILED
+    assert ended.error is not None
+    assert ended.error.code == "unsupported_media"
+    assert ended.error.detail.startswith("The reference cannot be used. ")

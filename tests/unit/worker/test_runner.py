@@ -43,6 +43,8 @@ class ScriptedPipeline:
 
     def __call__(self, source: Path, *, workspace: Path, on_progress: ProgressSink, **rest: Any) -> PipelineResult:  # noqa: ANN401
         self.calls.append({"source": source.read_bytes(), "workspace": workspace, **rest})
+        if rest["reference"] is not None:
+            self.calls[-1]["reference_bytes"] = rest["reference"].read_bytes()
         on_progress(Stage.PREPARE, Progress(fraction=0.1))
         self.script(on_progress)
         output = workspace / "talk.enhanced.wav"
