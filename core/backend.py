@@ -17,6 +17,7 @@ from core.celery_config import make_celery, prepare_broker
 from core.database import create_engine_for, migrate
 from core.estimation.history import RunHistory
 from core.estimation.history_sql import SqlRunHistory
+from core.fleet.fleet_sql import SqlFleet
 from core.idempotency import IdempotencyRepository
 from core.idempotency_sql import SqlIdempotencyRepository
 from core.outbound.client import OutboundClient
@@ -36,7 +37,7 @@ from core.webhooks.outbox_sql import SqlOutbox
 @dataclass(frozen=True, kw_only=True)
 class Backend:
     """What a process needs from outside. `jobs` is a JobRepository, RunRepository and RetentionRepository;
-    `deliveries` is a DeliveryLog and DeliveryQueue."""
+    `deliveries` is a DeliveryLog and DeliveryQueue, `fleet` a WorkerRegistry and QueueStates."""
 
     store: ObjectStore
     jobs: SqlJobRepository
@@ -48,6 +49,7 @@ class Backend:
     batches: BatchRepository
     history: RunHistory
     deliveries: SqlOutbox
+    fleet: SqlFleet
     outbound: OutboundClient
     engine: Engine | None = None  # None for parts that need no database
 
@@ -80,6 +82,7 @@ def open_backend(settings: Settings) -> Backend:
         batches=SqlBatchRepository(engine, retention_s=settings.retention_s),
         history=SqlRunHistory(engine),
         deliveries=SqlOutbox(engine),
+        fleet=SqlFleet(engine, key_max_running=settings.key_max_running),
         outbound=OutboundClient(allow=settings.webhook_allow),
         engine=engine,
     )

@@ -104,6 +104,7 @@ class JobRow(Base):
     reference_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
 
     created_at: Mapped[datetime]
+    queued_at: Mapped[datetime | None]  # when it was queued last; None: by an earlier version, when it was created
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]

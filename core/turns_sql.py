@@ -34,6 +34,14 @@ def next_in_queue_of(session: Session, job_id: str, *, key_max_running: int | No
     return None
 
 
+def runnable_heads(
+    session: Session, device: Device, lane: Lane, *, key_max_running: int | None, now: datetime
+) -> Sequence[str]:
+    """The ids of the jobs that may run now, each the first of its owner's in the queue."""
+    turns = _turns(session, device, lane, now=now)
+    return [turn.job_id for turn in turns if not turn.is_held_back(key_max_running)]
+
+
 def position_in_queue(session: Session, job: Job) -> int:
     """Queued jobs that are to run before this queued one (core.turns.position); counts in the index of its queue."""
     older = func.sum(case((JobRow.id < job.id, 1), else_=0))

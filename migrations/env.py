@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-import core.batches.tables  # noqa: F401 - part of the metadata
+import core.batches.tables
+import core.fleet.tables  # noqa: F401 - both are part of the metadata
 from core.tables import Base
 
 context.configure(

@@ -56,7 +56,7 @@ def _shared_postgres_database(postgres_url: str) -> Iterator[str]:
 @pytest.fixture
 def postgres_database(_shared_postgres_database: str) -> str:
     """The URL of a migrated database without rows."""
-    tables = "jobs, outputs, api_keys, idempotency_keys, uploads, webhook_deliveries"
+    tables = "jobs, outputs, api_keys, idempotency_keys, uploads, webhook_deliveries, batches, workers"
     _execute(_shared_postgres_database, f"TRUNCATE {tables}")
     return _shared_postgres_database
 

@@ -59,6 +59,10 @@ def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> N
     def prepare_child(**_: Any) -> None:  # noqa: ANN401
         remove_orphans(settings.resolved_scratch_dir)  # this child may replace one that was killed
         when_parent_dies(leave)
+        context.announce(queues, is_pool_child=True)
+
+    def say_goodbye(**_: Any) -> None:  # noqa: ANN401
+        context.leave()
 
     def leave() -> None:
         shutdown.set()
@@ -68,6 +72,9 @@ def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> N
     signals.worker_shutting_down.connect(ask_runs_to_stop)
     if is_forking:
         signals.worker_process_init.connect(prepare_child)
+        signals.worker_process_shutdown.connect(say_goodbye)
+    else:
+        context.announce(queues, is_pool_child=False)
     worker = app.Worker(
         queues=list(queues),
         concurrency=concurrency,
@@ -83,6 +90,7 @@ def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> N
     )
     logger.info("worker started", extra={"queues": ",".join(queues), "concurrency": concurrency})
     worker.start()
+    context.leave()
     if worker.exitcode:
         raise SystemExit(worker.exitcode)
     if unusable.is_set():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 import select
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 PARENT_POLL_S = 1.0
 
@@ -28,6 +30,36 @@ class ShutdownFlag:
     def is_set(self) -> bool:
         """True from `set` on, in every process."""
         return self._byte[0] == 1
+
+
+@contextmanager
+def deferred_sigterm(on_signal: Callable[[], None], *, is_parent_stopping: Callable[[], bool]) -> Iterator[None]:
+    """While this lasts, SIGTERM calls `on_signal` instead of ending the process; at the end it raises SystemExit.
+
+    Unless `is_parent_stopping`: a pool that stops lets its children go by itself.
+
+    For a pool's child, which is signalled beside its parent when a whole process group is stopped: what it is doing can
+    be given back in order. Billiard reports a task that ends by SystemExit, and only then lets the child go; of a child
+    that ends by the signal its parent hears nothing, and waits for ever. Outside the main thread, where no signal
+    arrives, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived = False
+
+    def note(_number: int, _frame: object) -> None:
+        nonlocal arrived
+        arrived = True
+        on_signal()
+
+    previous = signal.signal(signal.SIGTERM, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        if arrived and not is_parent_stopping():
+            raise SystemExit(0)
 
 
 def when_parent_dies(act: Callable[[], None]) -> threading.Thread:

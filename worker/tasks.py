@@ -8,7 +8,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, ParamSpec
 
 from celery import Celery
@@ -25,9 +27,10 @@ from worker.fetching import InputFetcher
 from worker.lease import utc_now
 from worker.maintenance import sweep
 from worker.model_cache import ModelCache, ModelKey
+from worker.presence import Presence
 from worker.processing import Processor
 from worker.runner import JobRunner
-from worker.shutdown import ShutdownFlag
+from worker.shutdown import ShutdownFlag, deferred_sigterm
 
 if TYPE_CHECKING:
     from core.enhancement.protocol import Enhancer
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Arguments = ParamSpec("Arguments")
+
+WORKERS_KEPT = timedelta(hours=1)
+"""A worker process that has said nothing for so long is forgotten."""
 
 
 class ProcessContext:
@@ -52,6 +58,9 @@ class ProcessContext:
         self._backend: Backend | None = None
         self._runner: JobRunner | None = None
         self._courier: Courier | None = None
+        self._presence: Presence | None = None
+        self._is_pool_child = False
+        self._is_terminated = False  # this process alone was told to end
         self.busy = threading.Lock()  # held while a job runs
 
     @property
@@ -95,7 +104,36 @@ class ProcessContext:
 
     def is_shutting_down(self) -> bool:
         """True when nothing new should be begun."""
-        return self._shutdown.is_set()
+        return self._shutdown.is_set() or self._is_terminated
+
+    def announce(self, queues: Sequence[str], *, is_pool_child: bool) -> None:
+        """Say in the database, from now on, that this process takes tasks from `queues`."""
+        self._is_pool_child = is_pool_child
+        self._presence = Presence(self.backend.fleet, name=self.name, queues=queues)
+        self._presence.start()
+
+    def leave(self) -> None:
+        """Say that this process ends."""
+        if self._presence is not None:
+            self._presence.stop()
+
+    @property
+    def name(self) -> str:
+        """Of this process, for the operator to read."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    @contextmanager
+    def task(self) -> Iterator[None]:
+        """A task of this process. While it lasts, SIGTERM to a pool's child ends the run, and only then the child."""
+        with ExitStack() as stack:
+            if self._is_pool_child:
+                stack.enter_context(deferred_sigterm(self._terminate, is_parent_stopping=self._shutdown.is_set))
+            if self._presence is not None:
+                stack.enter_context(self._presence.task())
+            yield
+
+    def _terminate(self) -> None:
+        self._is_terminated = True
 
     def _forget_parents(self) -> None:
         if self._pid != os.getpid():
@@ -123,7 +161,7 @@ class ProcessContext:
                 scratch_dir=self._settings.resolved_scratch_dir,
             ),
             settings=self._settings,
-            worker=f"{socket.gethostname()}:{os.getpid()}",
+            worker=self.name,
             is_shutting_down=self.is_shutting_down,
             busy=self.busy,
         )
@@ -182,10 +220,10 @@ def register_tasks(app: Celery, context: ProcessContext) -> None:
         backend.idempotency.purge(now=utc_now())
         ask_for_deliveries(backend.deliveries, backend.queue, now=utc_now())
         backend.deliveries.purge(before=utc_now() - LOG_KEPT)
+        backend.fleet.purge(before=utc_now() - WORKERS_KEPT)
 
     def deliver() -> None:
         deliver_webhooks(context.courier, is_shutting_down=context.is_shutting_down)
 
-    app.task(name=RUN_JOB_TASK)(outliving_outages(run_job))
-    app.task(name=SWEEP_TASK)(outliving_outages(sweep_jobs))
-    app.task(name=DELIVER_TASK)(outliving_outages(deliver))
+    for name, task in ((RUN_JOB_TASK, run_job), (SWEEP_TASK, sweep_jobs), (DELIVER_TASK, deliver)):
+        app.task(name=name)(outliving_outages(context.task()(task)))

@@ -1,4 +1,4 @@
-"""The contracts of API keys, idempotency keys, uploads, limits and past runs on a real Postgres."""
+"""The contracts of API keys, idempotency keys, uploads, limits, past runs and workers on a real Postgres."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from core.access.keys_sql import SqlKeyRepository
 from core.access.usage_sql import SqlUsageRepository
 from core.database import engine_of
 from core.estimation.history_sql import SqlRunHistory
+from core.fleet.fleet_sql import SqlFleet
 from core.idempotency_sql import SqlIdempotencyRepository
 from core.repository_sql import SqlJobRepository
 from core.uploads.upload_sql import SqlUploadRepository
+from tests.contracts.fleet import KEY_MAX_RUNNING as FLEET_KEY_MAX_RUNNING
+from tests.contracts.fleet import FleetContract
 from tests.contracts.history import HistoryContract
 from tests.contracts.idempotency import IdempotencyContract
 from tests.contracts.keys import KeyContract
@@ -74,3 +77,15 @@ class TestPostgresRunHistory(HistoryContract):
     @pytest.fixture
     def history(self, engine: Engine) -> SqlRunHistory:
         return SqlRunHistory(engine)
+
+
+class TestPostgresFleet(FleetContract):
+    """The contract on Postgres."""
+
+    @pytest.fixture
+    def repository(self, engine: Engine) -> SqlJobRepository:
+        return SqlJobRepository(engine)
+
+    @pytest.fixture
+    def fleet(self, engine: Engine) -> SqlFleet:
+        return SqlFleet(engine, key_max_running=FLEET_KEY_MAX_RUNNING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 import soundfile
 
 from core.filesystem_broker import MESSAGES_FOLDER
+from core.fleet.queue_state import QueueState
 from core.jobs import Device, JobStatus
 from core.queue import MAINTENANCE_QUEUE
-from tests.integration.stack import Stack, children_of
+from tests.integration.stack import STOP_TIMEOUT_S, Stack, children_of
 from tests.servers import wait_until
+from worker.lease import utc_now
 
 START_TIMEOUT_S = 60.0
 SAMPLE_RATE = 16_000
@@ -115,6 +118,48 @@ def test_a_worker_that_cannot_run_jobs_says_so_and_stops(tmp_path: Path, recordi
     assert "worker cannot run jobs" in log
     assert "import of core.enhancement.pipeline halted" in log
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
+
+
+def test_a_whole_process_group_that_is_stopped_gives_its_job_back(tmp_path: Path, recording: Path) -> None:
+    stack = Stack.open(tmp_path / "data", {})
+    try:
+        worker = stack.start_worker()
+        job_id = stack.submit(recording)
+        stack.wait_until_running(job_id)
+
+        os.killpg(worker.pid, signal.SIGTERM)  # as systemd and a closed terminal do: the pool's children are told too
+        stack.processes.remove(worker)
+        worker.wait(STOP_TIMEOUT_S)
+        waiting = stack.job(job_id)
+        states = stack.backend.fleet.states(now=utc_now())
+    finally:
+        stack.close()
+
+    assert waiting.status is JobStatus.QUEUED
+    assert (waiting.attempt, waiting.uncounted_attempts) == (1, 1)
+    assert list(stack.settings.resolved_scratch_dir.iterdir()) == []
+    assert [state.workers for state in states] == [0] * len(states)
+
+
+def test_workers_are_known_and_idle_until_they_have_a_job(tmp_path: Path, recording: Path) -> None:
+    stack = Stack.open(tmp_path / "data", {})
+
+    def queue() -> QueueState:
+        [state] = [state for state in stack.backend.fleet.states(now=utc_now()) if state.name == "cpu.interactive"]
+        return state
+
+    try:
+        stack.start_worker()
+        wait_until(lambda: queue().workers == 1, timeout_s=START_TIMEOUT_S, what="the worker says that it is there")
+        before = queue()
+        stack.wait_until_running(stack.submit(recording))
+        during = queue()
+        stack.open_gate(GATED)
+    finally:
+        stack.close()
+
+    assert before.idle_since is not None
+    assert (during.running, during.waiting) == (1, 0)
 
 
 def test_the_scheduler_asks_for_sweeps_until_it_is_stopped(gpu_stack: Stack) -> None:

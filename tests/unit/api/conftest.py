@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from api.main import create_app
 from core.backend import Backend
 from core.database import engine_of
+from core.fleet.fleet_sql import SqlFleet
 from core.outbound.client import OutboundClient
 from core.settings import Settings
 from core.uploads.parts_stored import StoredParts
@@ -80,6 +81,7 @@ def backend(
         history=FakeRunHistory(jobs),
         batches=batches,
         deliveries=SqlOutbox(engine),
+        fleet=SqlFleet(engine),
         outbound=OutboundClient(resolve=fake_resolve),
     )
     engine.dispose()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
-from worker.shutdown import ShutdownFlag
+import pytest
+
+from worker.shutdown import ShutdownFlag, deferred_sigterm
 
 ROOT = Path(__file__).parents[3]
 
@@ -62,3 +66,52 @@ def test_a_child_notices_that_its_parent_is_gone() -> None:
 
         assert parent.stdout.readline() == "noticed\n"
     assert parent.returncode == -signal.SIGKILL
+
+
+def test_a_termination_waits_for_the_end_of_what_it_meets() -> None:
+    seen: list[str] = []
+    before = signal.getsignal(signal.SIGTERM)
+
+    def be_terminated() -> None:
+        with deferred_sigterm(lambda: seen.append("asked to stop"), is_parent_stopping=lambda: False):
+            os.kill(os.getpid(), signal.SIGTERM)
+            seen.append("gave back")
+
+    with pytest.raises(SystemExit):
+        be_terminated()
+
+    assert seen == ["asked to stop", "gave back"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_child_of_a_pool_that_stops_is_let_go_by_it() -> None:
+    seen: list[str] = []
+
+    with deferred_sigterm(lambda: seen.append("asked to stop"), is_parent_stopping=lambda: True):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert seen == ["asked to stop"]
+
+
+def test_without_a_termination_nothing_ends() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    with deferred_sigterm(lambda: None, is_parent_stopping=lambda: False):
+        assert signal.getsignal(signal.SIGTERM) is not before
+
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_task_in_another_thread_is_left_as_it_is() -> None:
+    handlers = []
+
+    def run() -> None:
+        with deferred_sigterm(lambda: None, is_parent_stopping=lambda: False):
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+    assert handlers == [before]

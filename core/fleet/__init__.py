@@ -1,0 +1,1 @@
+"""Which worker processes there are, and what waits for them."""

@@ -1,0 +1,94 @@
+"""A worker process that says that it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from queue import Queue
+
+from core.errors import StorageError
+from tests.factories import NOON
+from worker.presence import Presence
+
+TIMEOUT_S = 5.0
+
+
+class RecordingRegistry:
+    """Hands on what it is told, and fails where `is_down`."""
+
+    def __init__(self) -> None:
+        self.beats: Queue[tuple[str, tuple[str, ...], datetime | None, datetime]] = Queue()
+        self.forgotten: list[str] = []
+        self.is_down = False
+
+    def beat(self, name: str, *, queues: Sequence[str], idle_since: datetime | None, now: datetime) -> None:
+        self.beats.put((name, tuple(queues), idle_since, now))
+        if self.is_down:
+            raise StorageError("The database did not answer.")
+
+    def forget(self, name: str) -> None:
+        if self.is_down:
+            raise StorageError("The database did not answer.")
+        self.forgotten.append(name)
+
+    def purge(self, *, before: datetime) -> int:
+        raise NotImplementedError
+
+
+def presence(registry: RecordingRegistry, *, at: Sequence[datetime] = (NOON,)) -> Presence:
+    times = [*at]
+    return Presence(
+        registry,
+        name="host:1",
+        queues=["cpu.bulk"],
+        interval_s=0.01,
+        clock=lambda: times.pop(0) if len(times) > 1 else times[0],
+    )
+
+
+def test_a_process_beats_until_it_stops() -> None:
+    registry = RecordingRegistry()
+    present = presence(registry)
+
+    present.start()
+    beats = [registry.beats.get(timeout=TIMEOUT_S) for _ in range(2)]
+    present.stop()
+
+    assert beats == [("host:1", ("cpu.bulk",), NOON, NOON)] * 2
+    assert registry.forgotten == ["host:1"]
+
+
+def test_a_process_is_busy_during_a_task_and_idle_since_its_end() -> None:
+    registry = RecordingRegistry()
+    later = NOON + timedelta(seconds=30)
+    present = presence(registry, at=[NOON, later])
+
+    with present.task():
+        present.start()
+        during = registry.beats.get(timeout=TIMEOUT_S)
+    ended_since = [registry.beats.get(timeout=TIMEOUT_S) for _ in range(3)][-1]
+    present.stop()
+
+    assert during[2] is None
+    assert ended_since[2] == later
+
+
+def test_a_silent_database_ends_no_process() -> None:
+    registry = RecordingRegistry()
+    registry.is_down = True
+    present = presence(registry)
+
+    present.start()
+    for _ in range(3):
+        registry.beats.get(timeout=TIMEOUT_S)
+    present.stop()
+
+    assert registry.forgotten == []
+
+
+def test_a_process_that_never_began_has_nothing_to_end() -> None:
+    registry = RecordingRegistry()
+
+    presence(registry).stop()
+
+    assert registry.forgotten == []

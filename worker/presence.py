@@ -1,0 +1,72 @@
+"""A worker process says in the database that it is there, and since when it has had nothing to do."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from core.errors import TransientError
+from core.fleet.queue_state import BEAT_INTERVAL_S, WorkerRegistry
+from worker.lease import utc_now
+
+logger = logging.getLogger(__name__)
+
+
+class Presence:
+    """Beats in a daemon thread from `start` to `stop`. Each process that takes tasks has its own.
+
+    A database that does not answer is no error: the process counts as gone until it answers again.
+    """
+
+    def __init__(
+        self,
+        registry: WorkerRegistry,
+        *,
+        name: str,
+        queues: Sequence[str],
+        interval_s: float = BEAT_INTERVAL_S,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._registry = registry
+        self._name, self._queues = name, tuple(queues)
+        self._interval_s, self._clock = interval_s, clock
+        self._idle_since: datetime | None = clock()
+        self._has_ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_beating, name="presence", daemon=True)
+
+    def start(self) -> None:
+        """Beat now, and every `interval_s` from now on."""
+        self._thread.start()
+
+    @contextmanager
+    def task(self) -> Iterator[None]:
+        """The process is busy while this lasts."""
+        self._idle_since = None
+        try:
+            yield
+        finally:
+            self._idle_since = self._clock()
+
+    def stop(self) -> None:
+        """Say that the process ends; nothing when it has never begun."""
+        if self._has_ended.is_set() or not self._thread.is_alive():
+            return
+        self._has_ended.set()
+        self._thread.join()
+        try:
+            self._registry.forget(self._name)
+        except TransientError as error:
+            logger.warning("worker not forgotten", extra={"worker": self._name, "reason": error.detail})
+
+    def _keep_beating(self) -> None:
+        while True:
+            try:
+                self._registry.beat(self._name, queues=self._queues, idle_since=self._idle_since, now=self._clock())
+            except Exception:
+                # Whatever is wrong may pass, and nothing but this thread would notice that it had ended.
+                logger.warning("beat failed", extra={"worker": self._name}, exc_info=True)
+            if self._has_ended.wait(self._interval_s):
+                return
