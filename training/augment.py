@@ -1,4 +1,4 @@
-"""Changes to speech and mixtures: rooms, spectral tilt, band limits, clipping; (T,) float32.
+"""Changes to speech and mixtures: rooms, equalisers, spectral tilt, band limits, clipping; (T,) float32.
 
 The length is kept by all but `change_speed`."""
 
@@ -9,8 +9,13 @@ import soxr
 from numpy.typing import NDArray
 from scipy.signal import butter, oaconvolve, sosfilt
 
+from core.dsp.equalizer import peaking_sections
+
 FloatArray = NDArray[np.float32]
 
+EQUALISER_BANDS = 4
+EQUALISER_LOWEST_HZ = 60.0
+EQUALISER_OCTAVES = (0.5, 2.0)  # width of a band
 DIRECT_SOUND_MS = 2.0  # around the peak of an impulse response
 
 
@@ -45,6 +50,24 @@ def high_shelf(wav: FloatArray, *, gain_db: float, sample_rate: int, corner_hz: 
     """Return `wav` with what lies above `corner_hz` raised or lowered by `gain_db`: a first-order shelf."""
     high = sosfilt(butter(1, corner_hz, "highpass", fs=sample_rate, output="sos"), wav)
     return np.asarray(wav + (10 ** (gain_db / 20) - 1) * high, dtype=np.float32)
+
+
+def draw_equaliser(rng: np.random.Generator, *, limit_db: float, sample_rate: int) -> NDArray[np.float64]:
+    """Return random peaking sections (4, 6), each within +-`limit_db`, between 60 Hz and 0.45 of the sample rate."""
+    sections = []
+    for _ in range(EQUALISER_BANDS):
+        centre_hz = np.exp(rng.uniform(np.log(EQUALISER_LOWEST_HZ), np.log(0.45 * sample_rate)))
+        half_width = 2 ** (rng.uniform(*EQUALISER_OCTAVES) / 2)
+        gain_db = rng.uniform(-limit_db, limit_db)
+        sections.append(
+            peaking_sections(centre_hz / half_width, centre_hz * half_width, gain_db=gain_db, sample_rate=sample_rate)
+        )
+    return np.concatenate(sections)
+
+
+def equalise(wav: FloatArray, sections: NDArray[np.float64]) -> FloatArray:
+    """Return `wav` (..., T) through second-order sections (N, 6)."""
+    return np.asarray(sosfilt(sections, wav, axis=-1), dtype=np.float32)
 
 
 def band_limit(wav: FloatArray, *, low_hz: float, high_hz: float, sample_rate: int) -> FloatArray:

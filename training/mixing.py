@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from core.errors import InvalidOptions
-from training import augment, noises
+from training import augment, batch_augment, noises
+from training.codecs import through_codec
 from training.datasets import AudioPool, FloatArray, Kind
+from training.pitch_time import change_pitch_and_tempo
 from training.recipe import MixSection
 
 SILENT_POWER = 1e-8  # -80 dBFS: a crop below this holds no speech
@@ -22,6 +25,7 @@ LAYER_LEVEL_DB = 10.0  # further noises lie up to this far below the first
 TELEPHONE_LOW_HZ = (100.0, 400.0)
 TELEPHONE_HIGH_HZ = (3000.0, 4500.0)
 CLIPPED_SHARE = (0.002, 0.08)
+BATCH_STREAM = 1  # sets the draws for a batch apart from those for its examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +69,25 @@ class Mixer:
     def batch(self, step: int, batch_size: int, *, rank: int = 0, ranks: int = 1) -> tuple[Tensor, Tensor]:
         """Return noisy and clean (B / ranks, T) of optimiser step `step`: the part of one of `ranks` processes."""
         examples = [self.example(step * batch_size + offset) for offset in range(rank, batch_size, ranks)]
-        noisy = torch.from_numpy(np.stack([example.noisy for example in examples]))
-        return noisy, torch.from_numpy(np.stack([example.clean for example in examples]))
+        noisy = np.stack([example.noisy for example in examples])
+        clean = np.stack([example.clean for example in examples])
+        noisy, clean = self._augment_batch(noisy, clean, np.random.default_rng([self._seed, step, rank, BATCH_STREAM]))
+        return torch.from_numpy(noisy), torch.from_numpy(clean)
+
+    def _augment_batch(
+        self, noisy: FloatArray, clean: FloatArray, rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return noisy and clean (B, T) after what needs more than one example; T falls by `shift_samples`."""
+        config = self._config
+        if config.remix:
+            noisy = batch_augment.remix(noisy, clean, rng)
+        if config.band_mask:
+            low_hz, high_hz = batch_augment.draw_masked_band(rng, width=config.band_mask, sample_rate=self._sample_rate)
+            mask = partial(batch_augment.mask_band, low_hz=low_hz, high_hz=high_hz, sample_rate=self._sample_rate)
+            noisy, clean = mask(noisy), mask(clean)
+        if config.shift_samples:
+            noisy, clean = batch_augment.shift(noisy, clean, rng, samples=config.shift_samples)
+        return noisy, clean
 
     def example(self, index: int) -> Example:
         """Return mixture number `index`."""
@@ -87,6 +108,8 @@ class Mixer:
             clean = augment.band_limit(clean, **band, sample_rate=self._sample_rate)
         if rng.random() < config.clipping:
             noisy = augment.hard_clip(noisy, share=rng.uniform(*CLIPPED_SHARE))
+        if config.codec and rng.random() < config.codec:
+            noisy = self._encode(noisy, rng)
         gain = self._draw_gain(rng, noisy)
         return Example(noisy=noisy * gain, clean=clean * gain, snr_db=snr_db)
 
@@ -109,12 +132,40 @@ class Mixer:
         return np.float32(gain if rng.random() < 0.5 else -gain)
 
     def _speech(self, rng: np.random.Generator) -> FloatArray:
-        speech = self._crop("speech", rng, speed=self._config.speech_speed)
+        speech = self._warped_crop("speech", rng)
         for _ in range(CROP_ATTEMPTS - 1):
             if np.mean(np.square(speech)) > SILENT_POWER:
                 break
-            speech = self._crop("speech", rng, speed=self._config.speech_speed)
-        return self._shelve(speech, rng)
+            speech = self._warped_crop("speech", rng)
+        return self._colour(self._shelve(speech, rng), rng)
+
+    def _warped_crop(self, kind: Kind, rng: np.random.Generator) -> FloatArray:
+        """Return a crop as `_crop` does, changed in pitch and tempo where the recipe asks for it."""
+        config = self._config
+        # A recipe that does not ask draws nothing, so that its examples stay what they were.
+        semitones = rng.uniform(*config.pitch_semitones) if config.pitch and rng.random() < config.pitch else 0.0
+        tempo = rng.uniform(*config.stretch_tempo) if config.stretch and rng.random() < config.stretch else 1.0
+        if semitones == 0 and tempo == 1:
+            return self._crop(kind, rng, speed=config.speech_speed)
+        length = config.segment_samples
+        crop = self._crop(kind, rng, speed=config.speech_speed, samples=math.ceil(length * tempo) + 1)
+        warped = change_pitch_and_tempo(crop, semitones=semitones, tempo=tempo, sample_rate=self._sample_rate)
+        return np.pad(warped, (0, max(0, length - len(warped))))[:length]
+
+    def _colour(self, wav: FloatArray, rng: np.random.Generator) -> FloatArray:
+        config = self._config
+        if not config.equaliser or rng.random() >= config.equaliser:
+            return wav
+        sections = augment.draw_equaliser(rng, limit_db=config.equaliser_db, sample_rate=self._sample_rate)
+        return augment.equalise(wav, sections)
+
+    def _encode(self, wav: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Return the mixture after a codec, whose full scale is at the mixture's peak."""
+        config = self._config
+        codec = config.codecs[int(rng.integers(len(config.codecs)))]
+        bit_rate_bps = round(1000 * rng.uniform(*config.codec_kbps))
+        peak = np.float32(max(1.0, float(np.abs(wav).max())))
+        return peak * through_codec(wav / peak, codec, bit_rate_bps=bit_rate_bps, sample_rate=self._sample_rate)
 
     def _shelve(self, wav: FloatArray, rng: np.random.Generator) -> FloatArray:
         limit_db = self._config.high_shelf_db
@@ -122,12 +173,19 @@ class Mixer:
             return wav
         return augment.high_shelf(wav, gain_db=rng.uniform(-limit_db, limit_db), sample_rate=self._sample_rate)
 
-    def _crop(self, kind: Kind, rng: np.random.Generator, *, speed: tuple[float, float] = (1.0, 1.0)) -> FloatArray:
-        """Return a random crop of a random clip, played at a random speed.
+    def _crop(
+        self,
+        kind: Kind,
+        rng: np.random.Generator,
+        *,
+        speed: tuple[float, float] = (1.0, 1.0),
+        samples: int | None = None,
+    ) -> FloatArray:
+        """Return a random crop of a random clip, played at a random speed; of a segment's length unless told.
 
         A speech clip that is too short lies in silence, any other is repeated.
         """
-        length = self._config.segment_samples
+        length = self._config.segment_samples if samples is None else samples
         factor = rng.uniform(*speed)
         needed = math.ceil(length * factor)
         pool = self._pool(kind)

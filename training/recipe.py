@@ -57,9 +57,27 @@ class MixSection(Section):
     reverb: Probability = 0.0
     early_ms: float = 50.0  # reflections later than this are to be removed
     high_shelf_db: float = 0.0  # speech and recorded noise above 2 kHz are raised or lowered by up to this
+    pitch: Probability = 0.0  # of the speech, at its own tempo
+    pitch_semitones: Range = (-2.0, 2.0)
+    stretch: Probability = 0.0  # of the speech, at its own pitch
+    stretch_tempo: Range = (0.8, 1.2)
+    equaliser: Probability = 0.0  # of the speech, target included
+    equaliser_db: Annotated[float, Field(ge=0, le=24)] = 6.0  # each band within +- this
     band_limit: Probability = 0.0
+    codec: Probability = 0.0  # of the mixture, not of the target
+    codecs: Annotated[tuple[Literal["mp3", "aac", "opus"], ...], Field(min_length=1)] = ("mp3", "aac", "opus")
+    codec_kbps: tuple[Annotated[float, Field(ge=8)], Annotated[float, Field(le=320)]] = (24.0, 64.0)
     clipping: Probability = 0.0
     level_db: Range = (-36.0, -16.0)  # RMS of the mixture in dBFS
+    remix: bool = False  # the noises of a batch change places
+    band_mask: Probability = 0.0  # a band up to this share of the mel scale is taken from a batch, target included
+    shift_samples: Annotated[int, Field(ge=0)] = 0  # segments are cut shorter by this, at a random place
+
+    @model_validator(mode="after")
+    def _keep_a_segment(self) -> MixSection:
+        if self.shift_samples >= self.segment_samples:
+            raise ValueError(f"shift_samples {self.shift_samples} leaves nothing of {self.segment_samples} samples")
+        return self
 
 
 class OptimiserSection(Section):

@@ -6,8 +6,19 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.signal import sosfreqz
 
-from training.augment import FloatArray, band_limit, change_speed, hard_clip, high_shelf, reverberate
+from training.augment import (
+    FloatArray,
+    band_limit,
+    change_speed,
+    draw_equaliser,
+    equalise,
+    hard_clip,
+    high_shelf,
+    reverberate,
+)
+from training.batch_augment import draw_masked_band, mask_band
 
 SAMPLE_RATE = 16000
 
@@ -81,3 +92,38 @@ def test_hard_clipping_flattens_the_given_share() -> None:
     assert np.mean(np.abs(clipped) == np.abs(clipped).max()) == pytest.approx(0.05, abs=0.001)
     untouched = np.abs(noise) < np.abs(clipped).max()
     np.testing.assert_array_equal(clipped[untouched], noise[untouched])
+
+
+def test_equaliser_changes_the_gain_as_its_sections_say_and_within_the_limit() -> None:
+    sections = draw_equaliser(np.random.default_rng(0), limit_db=6.0, sample_rate=SAMPLE_RATE)
+    frequencies_hz, response = sosfreqz(sections, worN=512, fs=SAMPLE_RATE)
+    gains_db = 20 * np.log10(np.abs(response))
+
+    for frequency_hz in (200.0, 1000.0, 4000.0):
+        assert gain_db(equalise(tone(frequency_hz), sections), tone(frequency_hz)) == pytest.approx(
+            np.interp(frequency_hz, frequencies_hz, gains_db), abs=0.1
+        )
+    assert 1 < np.abs(gains_db).max() <= 4 * 6.0
+
+
+def test_masked_band_is_empty_and_the_rest_is_untouched() -> None:
+    mask = partial(mask_band, low_hz=800.0, high_hz=1600.0, sample_rate=SAMPLE_RATE)
+
+    assert gain_db(mask(tone(1150)), tone(1150)) < -40
+    np.testing.assert_allclose(mask(tone(300))[4000:12000], tone(300)[4000:12000], atol=0.01)
+    np.testing.assert_allclose(mask(tone(3000))[4000:12000], tone(3000)[4000:12000], atol=0.01)
+
+
+def test_empty_band_masks_nothing() -> None:
+    np.testing.assert_array_equal(mask_band(tone(500), low_hz=500.0, high_hz=500.0, sample_rate=SAMPLE_RATE), tone(500))
+
+
+def test_masked_bands_are_as_wide_as_asked_on_the_mel_scale() -> None:
+    rng = np.random.default_rng(0)
+    bands = [draw_masked_band(rng, width=0.2, sample_rate=SAMPLE_RATE) for _ in range(200)]
+
+    mels = 2595 * np.log10(1 + np.array(bands) / 700)
+    full = 2595 * np.log10(1 + np.array([40.0, 8000.0]) / 700)
+    widths = (mels[:, 1] - mels[:, 0]) / (full[1] - full[0])
+    assert widths.min() >= 0
+    assert 0.15 < widths.max() <= 0.2

@@ -156,3 +156,95 @@ def test_band_limit_holds_for_mixture_and_target() -> None:
         power = np.square(np.abs(np.fft.rfft(wav)))
         frequencies = np.fft.rfftfreq(len(wav), 1 / SAMPLE_RATE)
         assert power[frequencies > 7500].mean() < 1e-2 * power[(frequencies > 500) & (frequencies < 2500)].mean()
+
+
+# Taken before there were codecs, remix and the rest: what runs were begun with must come out again when they resume.
+FINGERPRINT = (
+    "-833 -5.27e+03 2.26e+04 9.32e+03 669 -205 -4.14e+04 -6.3e+03 -1.69e+03 "
+    "3.73e+04 -2.65e+03 3.06e+04 4.55e+03 9.07e+03 -2.98e+03 2.79e+04 7.6e+03 8.68e+03"
+)
+
+
+def fingerprint(mixer: Mixer) -> str:
+    """Of ten examples and a batch, to what any machine's rounding leaves of them."""
+    noisy, clean = mixer.batch(3, 4)
+    wavs = [*(mixer.example(index).noisy for index in range(10)), *noisy.numpy(), *clean.numpy()]
+    return " ".join(f"{float(np.dot(wav, np.arange(len(wav)))):.3g}" for wav in wavs)
+
+
+def test_recipe_without_the_newer_keys_mixes_what_it_always_mixed() -> None:
+    settings: dict[str, Any] = {
+        "reverb": 0.3, "high_shelf_db": 6.0, "speech_speed": (0.9, 1.1), "noise_speed": (0.8, 1.2), "clipping": 0.3,
+        "band_limit": 0.3, "near_clean": 0.2, "layers": 2,
+        "noises": {"recorded": 1.0, "shaped": 1.0, "babble": 1.0, "music": 1.0, "record": 1.0},
+    }  # fmt: skip
+
+    assert fingerprint(make_mixer(**settings)) == FINGERPRINT
+
+
+def test_codec_changes_the_mixture_and_not_the_target() -> None:
+    settings: dict[str, Any] = {"near_clean": 1.0, "near_clean_snr_db": (90, 90)}
+    coded = make_mixer(codec=1.0, codecs=("mp3",), codec_kbps=(24, 24), **settings).example(0)
+
+    error_db = -snr_of(coded.clean, coded.noisy - coded.clean)
+    assert -30 < error_db < 3
+    assert snr_of(make_mixer(**settings).example(0).clean, coded.clean) == pytest.approx(0, abs=1.0)
+
+
+def test_band_mask_takes_the_same_band_from_mixture_and_target() -> None:
+    noisy, clean = make_mixer(band_mask=0.5, segment_samples=32000).batch(0, 2)
+
+    depths = []
+    for wav in (noisy[0], clean[0]):
+        power_db = 10 * np.log10(np.abs(np.fft.rfft(wav.numpy())) ** 2 + 1e-12)
+        depths.append(power_db.reshape(-1)[:16000].reshape(100, -1).mean(axis=1))
+    holes = [np.flatnonzero(depth < np.median(depth) - 20) for depth in depths]
+    assert len(holes[0]) > 0
+    np.testing.assert_array_equal(*holes)
+
+
+def test_remix_keeps_the_speech_and_the_noises_of_a_batch() -> None:
+    plain_noisy, clean = make_mixer().batch(1, 4)
+    mixed_noisy, same = make_mixer(remix=True).batch(1, 4)
+
+    np.testing.assert_array_equal(clean, same)
+    noises, mixed = (plain_noisy - clean).numpy(), (mixed_noisy - clean).numpy()
+    partners = [int(np.argmin(np.abs(noises - noise).max(axis=1))) for noise in mixed]
+    assert sorted(partners) == [0, 1, 2, 3]
+    assert partners != [0, 1, 2, 3]
+
+
+def test_shift_cuts_mixture_and_target_at_the_same_place() -> None:
+    noisy, clean = make_mixer().batch(1, 4)
+    shifted_noisy, shifted_clean = make_mixer(shift_samples=1000).batch(1, 4)
+
+    assert shifted_noisy.shape == (4, 7000)
+    places = []
+    for item in range(4):
+        lags = np.correlate(clean[item].numpy(), shifted_clean[item].numpy(), mode="valid")
+        places.append(int(np.argmax(lags)))
+        np.testing.assert_array_equal(shifted_noisy[item], noisy[item, places[-1] : places[-1] + 7000])
+    assert len(set(places)) > 1
+
+
+def test_changed_pitch_and_tempo_leave_the_length_and_the_snr() -> None:
+    mixer = make_mixer(pitch=1.0, stretch=1.0, equaliser=1.0, segment_samples=10000)
+
+    for index in range(3):
+        example = mixer.example(index)
+        assert example.noisy.shape == (10000,)
+        assert snr_of(example.clean, example.noisy - example.clean) == pytest.approx(example.snr_db, abs=0.05)
+
+
+def test_parts_of_a_batch_make_up_the_whole() -> None:
+    mixer = make_mixer()
+    whole, _ = mixer.batch(2, 4)
+    parts = [mixer.batch(2, 4, rank=rank, ranks=2)[0] for rank in range(2)]
+
+    np.testing.assert_array_equal(whole[0::2], parts[0])
+    np.testing.assert_array_equal(whole[1::2], parts[1])
+
+
+def test_shift_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="shift_samples 8000 leaves nothing of 8000"):
+        MixSection(segment_samples=8000, shift_samples=8000)
