@@ -41,6 +41,9 @@ def enhance(
     subtype: Annotated[
         str | None, typer.Option(help="PCM_16, PCM_24 or FLOAT; default: as the input, or as the preset says.")
     ] = None,
+    track: Annotated[
+        int, typer.Option(min=1, help="Which sound track, where a video or another file has several.")
+    ] = 1,
     strength: Annotated[float, typer.Option(min=0, max=1, help="0 gives the input, 1 the full effect.")] = 1.0,
     residual: Annotated[bool, typer.Option(help="Also write what was taken away.")] = False,
     reference: Annotated[
@@ -56,7 +59,7 @@ def enhance(
         preset,
         output_format=output_format or _format_of(destination),
         subtype=subtype,
-        overrides={"strength": strength, "residual": residual, "pictures": False},
+        overrides={"track": track, "strength": strength, "residual": residual, "pictures": False},
     )
     with interrupt_on_terminate():
         results, failures = _enhance_all(sources, destination, options, reference=reference)

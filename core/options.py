@@ -20,6 +20,9 @@ Bandwidth = Literal["keep", "model"]
 """What lies above the model's band: carried over with the model's gain next to it, or left empty."""
 
 
+MAX_TRACK = 64
+
+
 class OutputSpec(BaseModel):
     """One encoding of the result.
 
@@ -49,6 +52,7 @@ class EnhanceOptions(BaseModel):
     shifts: int = Field(ge=0, le=10)
     overlap: float = Field(ge=0, le=0.75)
     stems: tuple[str, ...] | None = None  # None: every stem that the model has
+    track: int = Field(default=1, ge=1, le=MAX_TRACK)  # of a video's or another container's sound tracks
     strength: float = Field(default=1.0, ge=0, le=1)  # 0: the input, 1: the estimate
     residual: bool = False  # also write what was taken away
     bandwidth: Bandwidth = "keep"
@@ -59,7 +63,7 @@ class EnhanceOptions(BaseModel):
 
 
 OVERRIDABLE = frozenset(
-    {"shifts", "overlap", "stems", "strength", "residual", "bandwidth", "pictures", "chain", "seed"}
+    {"shifts", "overlap", "stems", "track", "strength", "residual", "bandwidth", "pictures", "chain", "seed"}
 )
 
 

@@ -156,7 +156,7 @@ def submit_job(
         if not is_kept:
             undo.callback(discard_input, store, job_id)
         options = check_request(request, outbound=outbound, settings=settings)
-        input_file = probe_stored(stored, store=store, settings=settings)
+        input_file = probe_stored(stored, store=store, settings=settings, track=options.track)
         job = _new_job(
             job_id,
             input_file,
@@ -264,9 +264,12 @@ def _new_job(
     )
 
 
-def check_recording(stored: InputFile, source: BinaryIO, *, settings: Settings) -> InputFile:
-    """`stored` with what its header says; UnsupportedMedia, InvalidAudio or InputTooLarge when it cannot be used."""
-    found = probe(source, name=stored.name)
+def check_recording(stored: InputFile, source: BinaryIO, *, settings: Settings, track: int = 1) -> InputFile:
+    """`stored` with what its header says of the sound track.
+
+    UnsupportedMedia, InvalidAudio or InputTooLarge when it cannot be used, InvalidOptions without such a track.
+    """
+    found = probe(source, name=stored.name, track=track)
     if found.duration_s is not None and found.duration_s > settings.max_duration_s:
         raise InputTooLarge(
             f"The recording lasts {found.duration_s:.1f} s; the limit is {settings.max_duration_s:.1f} s."
@@ -280,10 +283,10 @@ def check_recording(stored: InputFile, source: BinaryIO, *, settings: Settings) 
     )
 
 
-def probe_stored(stored: InputFile, *, store: ObjectStore, settings: Settings) -> InputFile:
+def probe_stored(stored: InputFile, *, store: ObjectStore, settings: Settings, track: int = 1) -> InputFile:
     """As `check_recording`, for what the store holds."""
     with store.open_reader(stored.key) as source:
-        return check_recording(stored, source, settings=settings)
+        return check_recording(stored, source, settings=settings, track=track)
 
 
 def _send(job: Job, *, jobs: JobRepository, queue: JobQueue, now: datetime) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from core.errors import InvalidInput, UnsupportedMedia, of_reference
 from core.jobs import InputFile, Job, Progress, Stage
@@ -19,8 +18,11 @@ from worker.lease import Lease
 
 logger = logging.getLogger(__name__)
 
-CheckRecording = Callable[[InputFile, BinaryIO], InputFile]
-"""core.services.check_recording, which loads the decoders: only a worker's child process imports it."""
+
+class CheckRecording(Protocol):
+    """core.services.check_recording, which loads the decoders: only a worker's child process imports it."""
+
+    def __call__(self, stored: InputFile, source: BinaryIO, *, track: int = 1) -> InputFile: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class InputFetcher:
         what `lease.check` raises as soon as the run must stop.
         """
         lease.report(Stage.PREPARE, Progress())
-        input_file = self._fetch(job.input, lease, path)
+        input_file = self._fetch(job.input, lease, path, track=job.options.get("track", 1))
         lease.persist(lambda: self.runs.record_input(job.id, lease_token=lease.token, input_file=input_file))
         logger.info("input fetched", extra={"job_id": job.id, "input_bytes": input_file.bytes})
         return input_file
@@ -56,7 +58,7 @@ class InputFetcher:
         logger.info("reference fetched", extra={"job_id": job.id, "reference_bytes": reference.bytes})
         return reference
 
-    def _fetch(self, wanted: InputFile, lease: Lease, path: Path) -> InputFile:
+    def _fetch(self, wanted: InputFile, lease: Lease, path: Path, *, track: int = 1) -> InputFile:
         url = wanted.url
         if url is None:
             raise InvalidInput("The job has neither a recording nor a URL.")
@@ -76,6 +78,6 @@ class InputFetcher:
             wanted, name=found.name, media_type=found.media_type, bytes=found.bytes, sha256=sha256.hexdigest()
         )
         with path.open("rb") as recording:
-            checked = self.check_recording(fetched, recording)
+            checked = self.check_recording(fetched, recording, track=track)
         lease.persist(lambda: self.store.upload(path, checked.key, media_type=checked.media_type))
         return checked

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol
@@ -41,11 +42,11 @@ class Decoder(Protocol):
     def close(self) -> None: ...
 
 
-def open_decoder(source: Source, *, name: str = "") -> Decoder:
+def open_decoder(source: Source, *, name: str = "", track: int = 1) -> Decoder:
     """Return a decoder for `source`: libsndfile for the formats it reads exactly, FFmpeg for the rest.
 
-    Raises UnsupportedMedia when the bytes are no audio, InvalidAudio when they are and hold nothing that can be used,
-    and whatever reading `source` raised.
+    `track` is the sound track, from 1; InvalidOptions when there is no such one. Raises UnsupportedMedia when the bytes
+    are no audio, InvalidAudio when they are and hold nothing that can be used, and whatever reading `source` raised.
     """
     subject = shown_name(name)
     if source.size_bytes == 0:
@@ -56,9 +57,12 @@ def open_decoder(source: Source, *, name: str = "") -> Decoder:
     if header is not None:
         check_limits(header.sample_rate, header.channels, subject=subject)
     refusals: list[InvalidAudio | UnsupportedMedia] = []
-    for backend in (SndfileDecoder, PyAvDecoder) if container in sndfile.CONTAINERS else (PyAvDecoder,):
+    backends: list[Callable[[], Decoder]] = [partial(PyAvDecoder, source, container, track=track)]
+    if container in sndfile.CONTAINERS and track == 1:  # what libsndfile reads has one track
+        backends.insert(0, partial(SndfileDecoder, source, container))
+    for open_backend in backends:
         try:
-            decoder: Decoder = backend(source, container)
+            decoder = open_backend()
         except (InvalidAudio, UnsupportedMedia) as error:
             source.raise_failure()
             refusals.append(error)
@@ -115,14 +119,16 @@ class AudioReader:
     Errors are those of `open_decoder`; `blocks` raises InvalidAudio for samples that are not finite.
     """
 
-    def __init__(self, source: Path | BinaryIO, *, block_frames: int = BLOCK_FRAMES, name: str = "") -> None:
+    def __init__(
+        self, source: Path | BinaryIO, *, block_frames: int = BLOCK_FRAMES, name: str = "", track: int = 1
+    ) -> None:
         if block_frames < 1:
             raise ValueError(f"block_frames ({block_frames}) must be at least 1")
         self._subject = shown_name(name)
         self._block_frames = block_frames
         self._source = Source(source)
         try:
-            self._decoder = open_decoder(self._source, name=name)
+            self._decoder = open_decoder(self._source, name=name, track=track)
         except Exception:
             self._source.close()
             raise

@@ -10,10 +10,12 @@ from typing import Protocol
 
 import numpy as np
 
+from core.audio.cover import Cover
 from core.audio.formats import PCM_SUBTYPES, require_output_format
 from core.audio.pyav_writer import PyAvWriter
 from core.audio.resample import StreamResampler, expected_frames
 from core.audio.sndfile_writer import SndfileWriter
+from core.audio.tag_writer import complete_tags
 from core.audio.types import FloatArray
 from core.errors import InvalidOptions
 
@@ -96,6 +98,8 @@ class AudioWriter:
     sample stays bit-exact, and digital silence stays silent. `dither_seed` turns on triangular (TPDF) dither of 1 LSB
     peak each way at PCM_16, the same for the same seed.
 
+    `tags` and `cover` are written where the format holds them; a WAV file holds no cover.
+
     `sample_rate` of the instance is the file's: MP3, M4A and Opus know some rates only, see `encoded_rate`. Opus, M4A
     and OGG end on the exact frame for players that honour their length fields.
 
@@ -112,6 +116,7 @@ class AudioWriter:
         subtype: str = "PCM_16",
         frames: int | None = None,
         tags: Mapping[str, str] | None = None,
+        cover: Cover | None = None,
         dither_seed: int | None = None,
     ) -> None:
         check_encodable(format, sample_rate=sample_rate, channels=channels, subtype=subtype)
@@ -129,9 +134,13 @@ class AudioWriter:
             riff_frames = MAX_RIFF_DATA_BYTES // (SAMPLE_BYTES[subtype] * channels)
             container = "rf64" if (frames or 0) > riff_frames else "wav"
             self._max_frames = riff_frames if container == "wav" else None
+        self._path, self._format = path, format
+        self._cover, self._tags = cover, tags or {}
         self._encoder: Encoder | None
         if format in ("m4a", "opus"):
-            self._encoder = PyAvWriter(path, format, sample_rate=self.sample_rate, channels=channels, tags=tags or {})
+            self._encoder = PyAvWriter(
+                path, format, sample_rate=self.sample_rate, channels=channels, tags=tags or {}, cover=cover
+            )
         else:
             dither = None if dither_seed is None or subtype != "PCM_16" else np.random.default_rng(dither_seed)
             self._encoder = SndfileWriter(
@@ -163,6 +172,7 @@ class AudioWriter:
         finally:
             encoder, self._encoder = self._encoder, None
             encoder.close()
+        complete_tags(self._path, self._format, cover=self._cover, tags=self._tags)
 
     def __enter__(self) -> AudioWriter:
         return self

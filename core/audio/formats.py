@@ -32,6 +32,7 @@ class AudioProbe:
     subtype: str
     is_lossy: bool
     media_type: str
+    tracks: int = 1  # of sound
 
 
 _OUTPUT_FORMATS = {

@@ -10,13 +10,14 @@ from core.audio.formats import AudioProbe as AudioProbe
 from core.audio.source import Source
 
 
-def probe(source: BinaryIO | Path, *, name: str = "") -> AudioProbe:
-    """Return what `source` holds; a file object must be seekable, is read in a few places only and left open.
+def probe(source: BinaryIO | Path, *, name: str = "", track: int = 1) -> AudioProbe:
+    """Return what sound track `track` (from 1) of `source` holds.
 
-    `name` is how error messages call the file. Raises UnsupportedMedia (not audio, or empty), InvalidAudio (no samples,
-    no sound track, damaged, absurd header) and whatever reading `source` raises.
+    A file object must be seekable, is read in a few places only and left open. `name` is how error messages call the
+    file. Raises UnsupportedMedia (not audio, or empty), InvalidAudio (no samples, no sound track, damaged, absurd
+    header), InvalidOptions (no such track) and whatever reading `source` raises.
     """
     with Source(source) as opened:
-        decoder = open_decoder(opened, name=name)
+        decoder = open_decoder(opened, name=name, track=track)
         decoder.close()
         return decoder.probe

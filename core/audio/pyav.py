@@ -12,13 +12,15 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from core.audio.formats import AudioProbe, media_type_of_input
 from core.audio.headers import has_mp3_length, truncation_warning
 from core.audio.source import Source
 from core.audio.types import FloatArray
-from core.errors import InvalidAudio, UnsupportedMedia
+from core.errors import InvalidAudio, InvalidOptions, UnsupportedMedia
 
 # A playlist (HLS, DASH, concat, SDP) makes FFmpeg open other files and addresses: only self-contained formats may open.
 DEMUXERS = (
@@ -35,7 +37,8 @@ DURATION_TOLERANCE_S = 0.1
 
 
 class PyAvDecoder:
-    """Decodes the first audio track of a `Source`; the first frame is decoded at once, so that an instance means sound.
+    """Decodes audio track `track` (from 1) of a `Source`; the first frame is decoded at once, so that an instance means
+    sound. InvalidOptions when there is no such track.
 
     FFmpeg takes out the encoder's delay where the container states it (MP4 edit list, LAME and Opus headers); raw AAC
     and MPEG transport streams state none, so theirs stays. The rate and channel count are those of the first decoded
@@ -43,7 +46,7 @@ class PyAvDecoder:
     `SndfileDecoder`.
     """
 
-    def __init__(self, source: Source, container: str | None) -> None:
+    def __init__(self, source: Source, container: str | None, *, track: int = 1) -> None:
         self._has_exact_duration = container not in ("mp3", "aac") or has_mp3_length(source)
         source.seek(0)
         try:
@@ -56,7 +59,11 @@ class PyAvDecoder:
         if not opened.streams.audio:
             opened.close()
             raise InvalidAudio(NO_SOUND_TRACK)
-        self._stream = opened.streams.audio[0]
+        self._tracks = len(opened.streams.audio)
+        if track > self._tracks:
+            opened.close()
+            raise no_such_track(track, tracks=self._tracks)
+        self._stream = opened.streams.audio[track - 1]
         self._resampler: AudioResampler | None = None
         self._converted_form: tuple[int, str, str] | None = None
         self._damaged_packets = 0
@@ -172,12 +179,24 @@ class PyAvDecoder:
             subtype=subtype,
             is_lossy=is_lossy,
             media_type=media_type_of_input(name, has_video=has_moving_picture(self._container)),
+            tracks=self._tracks,
         )
 
 
 def has_moving_picture(container: InputContainer) -> bool:
     """True when the file is a video; a cover picture (one frame, marked as attached) does not count."""
-    return any("ATTACHED_PIC" not in str(stream.disposition) for stream in container.streams.video)
+    return not all(is_cover(stream) for stream in container.streams.video)
+
+
+def is_cover(stream: VideoStream) -> bool:
+    """True for a cover picture."""
+    return Disposition.attached_pic in stream.disposition
+
+
+def no_such_track(track: int, *, tracks: int) -> InvalidOptions:
+    """The error for a sound track that a file does not have."""
+    held = "one sound track" if tracks == 1 else f"{tracks} sound tracks"
+    return InvalidOptions(f"track = {track}: the file holds {held}. Choose {'1' if tracks == 1 else f'1 to {tracks}'}.")
 
 
 def frame_as_float(frame: AudioFrame) -> FloatArray:

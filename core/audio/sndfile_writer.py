@@ -53,8 +53,9 @@ class SndfileWriter:
         # The PEAK chunk of a float WAV holds the time of day: without it the same signal gives the same bytes.
         # soundfile offers no public way to ask for that.
         soundfile._snd.sf_command(self._file._file, _SFC_SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
+        # Of an MP3's tags LAME writes some, in an encoding that the format does not name: tag_writer writes them all.
         for name, value in tags.items():
-            if name in _TAGS:
+            if name in _TAGS and container != "mp3":
                 setattr(self._file, name, value)
 
     def write(self, wav: FloatArray) -> None:

@@ -16,10 +16,11 @@ _ALIASES = {"track": "tracknumber", "year": "date", "creation_time": "date", "de
 MAX_TAG_CHARACTERS = 1_000
 
 
-def read_tags(source: Path | BinaryIO) -> dict[str, str]:
-    """Return the tags of a file under the names of `TAG_NAMES`; empty when it has none or cannot be opened.
+def read_tags(source: Path | BinaryIO, *, track: int = 1) -> dict[str, str]:
+    """Return the tags of a file, and of its sound track `track` (from 1), under the names of `TAG_NAMES`.
 
-    Control characters are taken out and each value ends after `MAX_TAG_CHARACTERS`.
+    Empty when it has none or cannot be opened. Control characters are taken out and each value ends after
+    `MAX_TAG_CHARACTERS`.
     """
     with Source(source) as opened:
         try:
@@ -27,8 +28,8 @@ def read_tags(source: Path | BinaryIO) -> dict[str, str]:
                 cast(BinaryIO, opened), "r", options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
             ) as container:
                 found = dict(container.metadata)
-                if container.streams.audio:
-                    found = dict(container.streams.audio[0].metadata) | found
+                if len(container.streams.audio) >= track:
+                    found = dict(container.streams.audio[track - 1].metadata) | found
         except (av.error.FFmpegError, EOFError, ValueError):
             found = {}
         opened.raise_failure()

@@ -220,6 +220,7 @@ def _open_writer(encoding: _Encoding, prepared: Prepared) -> AudioWriter:
         subtype=encoding.subtype,
         frames=native.frames,
         tags=prepared.tags,
+        cover=prepared.cover,
     )
 
 

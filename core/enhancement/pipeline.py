@@ -105,6 +105,8 @@ def run_pipeline(
         "peak_memory_bytes": peak_memory_bytes(),
         "input": {
             "format": prepared.probe.format,
+            "track": options.track,
+            "tracks": prepared.probe.tracks,
             "sample_rate": prepared.native.sample_rate,
             "channels": prepared.native.channels,
             "frames": prepared.native.frames,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from core.audio.cover import Cover, read_cover
 from core.audio.decode import AudioReader
 from core.audio.formats import AudioProbe
 from core.audio.probe import probe
@@ -37,6 +38,7 @@ class Prepared:
     statistics: tuple[SignalStatistics, ...]  # one for each group
     levels: dict[str, Any]
     tags: dict[str, str]
+    cover: Cover | None
     warnings: tuple[str, ...]
 
 
@@ -54,12 +56,23 @@ def prepare(
 
     UnsupportedMedia or InvalidAudio when it cannot be decoded, InsufficientDisk when the scratch files will not fit.
     """
-    probed = probe(source, name=input_name)
+    probed = probe(source, name=input_name, track=options.track)
     if probed.frames is not None:
         require_free_disk(workspace, scratch_bytes(probed, options=options, info=info))
     native, levels, warnings = _decode(
-        source, probed, input_name=input_name, workspace=workspace, scratch=scratch, on_fraction=on_fraction
+        source,
+        probed,
+        input_name=input_name,
+        track=options.track,
+        workspace=workspace,
+        scratch=scratch,
+        on_fraction=on_fraction,
     )
+    if probed.tracks > 1:
+        warnings = (
+            f"The file holds {probed.tracks} sound tracks; this is track {options.track}. The override track chooses.",
+            *warnings,
+        )
     model = native
     groups: tuple[tuple[int, ...], ...] = ()
     statistics: tuple[SignalStatistics, ...] = ()
@@ -76,7 +89,8 @@ def prepare(
         groups=groups,
         statistics=statistics,
         levels=levels,
-        tags=read_tags(source),
+        tags=read_tags(source, track=options.track),
+        cover=read_cover(source),
         warnings=warnings,
     )
 
@@ -132,11 +146,12 @@ def _decode(
     probed: AudioProbe,
     *,
     input_name: str,
+    track: int,
     workspace: Path,
     scratch: ExitStack,
     on_fraction: Callable[[float], None],
 ) -> tuple[ScratchSignal, dict[str, Any], tuple[str, ...]]:
-    with AudioReader(source, name=input_name) as reader:
+    with AudioReader(source, name=input_name, track=track) as reader:
         native = scratch.enter_context(
             ScratchSignal(workspace / "native.f32", channels=reader.channels, sample_rate=reader.sample_rate)
         )

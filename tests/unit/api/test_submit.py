@@ -342,3 +342,13 @@ def post(
     }
     asyncio.run(app(scope, receive, send))
     return statuses[0], reads
+
+
+def test_sound_track_that_is_not_there_is_refused_at_once(client: TestClient, store: FakeObjectStore) -> None:
+    options = json.dumps({"overrides": {"track": 2}})
+
+    response = client.post(JOBS, files={"file": ("talk.wav", wav())}, data={"preset": "clean-only", "options": options})
+
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_options")
+    assert "track = 2: the file holds one sound track" in response.json()["detail"]
+    assert store.objects == {}
