@@ -32,6 +32,7 @@ from core.ids import new_id
 from core.repository import has_job
 from core.services import InputUpload, JobRequest, discard_input
 from core.settings import Settings
+from core.webhooks.events import Webhook
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class ReceivedBatch:
     """The recordings of a batch, in the order of the request."""
 
     items: Sequence[Incoming]
+    webhook: Webhook | None  # is told when all have ended
     keep: Callable[[], None]  # to be called once every item is a job, or refused and removed
 
 
@@ -81,8 +83,8 @@ async def receive_batch(
 
     def finish() -> T:
         form.close()
-        job_request = parse_batch_request(query.fields | form.fields)
-        return take(files.finish(job_request))
+        job_request, webhook = parse_batch_request(query.fields | form.fields)
+        return take(files.finish(job_request, webhook))
 
     async with contextmanager_in_threadpool(files):
         async for block in body_blocks(
@@ -93,11 +95,12 @@ async def receive_batch(
 
 
 def _references(text: str, query: QueryOptions) -> ReceivedBatch:
+    batch = parse_batch(text, query.fields)
     items = [
         Incoming(job_id=reference.upload_id or new_id(), upload=None, url=reference.url, request=job_request)
-        for reference, job_request in parse_batch(text, query.fields)
+        for reference, job_request in batch.items
     ]
-    return ReceivedBatch(items=items, keep=lambda: None)
+    return ReceivedBatch(items=items, webhook=batch.webhook, keep=lambda: None)
 
 
 class _FormFiles:
@@ -123,11 +126,11 @@ class _FormFiles:
         self._uploads.append(self._current.enter_context(upload))
         return upload
 
-    def finish(self, request: JobRequest) -> ReceivedBatch:
-        """Every file, each wanted as `request` says."""
+    def finish(self, request: JobRequest, webhook: Webhook | None) -> ReceivedBatch:
+        """Every file, each wanted as `request` says; `webhook` is told when all have ended."""
         self._complete()
         items = [Incoming(job_id=upload.job_id, upload=upload, request=request) for upload in self._uploads]
-        return ReceivedBatch(items=items, keep=self._keep)
+        return ReceivedBatch(items=items, webhook=webhook, keep=self._keep)
 
     def _keep(self) -> None:
         self._is_kept = True

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from api.job_options import EXAMPLE, InputReference, JobOptions, parse_options, request_of
+from api.job_options import (
+    EXAMPLE,
+    InputReference,
+    RecordingOptions,
+    WebhookTarget,
+    parse_options,
+    request_of,
+)
 from core.batches.batch import MAX_ITEMS
 from core.errors import InvalidOptions
 from core.jobs import Lane
 from core.services import JobRequest
+from core.webhooks.events import BATCH_EVENTS, JOB_EVENTS, BatchEvent, JobEvent, Webhook
 
 MAX_JSON_BYTES = 1024**2
 MAX_VALUES = 50 * MAX_ITEMS
@@ -23,13 +31,39 @@ _ITEMS_EXAMPLE: list[JsonValue] = [
 ]
 
 
-class BatchOptions(JobOptions):
+class BatchWebhookOptions(WebhookTarget):
+    """Who is told how each job ends, and when all have."""
+
+    events: list[JobEvent | BatchEvent] = Field(
+        default=[*BATCH_EVENTS, *JOB_EVENTS],
+        min_length=1,
+        max_length=len(JOB_EVENTS) + len(BATCH_EVENTS),
+        description="Those that are wanted. `batch.completed` alone is one call for the whole batch.",
+    )
+
+
+class BatchOptions(RecordingOptions):
     """The `options` of a batch, as JSON text: those of each of its jobs."""
 
     model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE, "lane": "bulk"}})
 
     lane: Lane = Field(default=Lane.BULK, description="`bulk` unless a person waits for the batch.")
     dedupe: Literal[False] = Field(default=False, description="Not for batches: each has jobs of its own.")
+    webhook: BatchWebhookOptions | None = Field(
+        default=None, description="Called when a job ends, and when the last one has."
+    )
+
+    def job_webhook(self) -> Webhook | None:
+        webhook = self._webhook()
+        return None if webhook is None else webhook.restricted_to(JOB_EVENTS)
+
+    def batch_webhook(self) -> Webhook | None:
+        """Who is told when the last item has ended."""
+        webhook = self._webhook()
+        return None if webhook is None else webhook.restricted_to(BATCH_EVENTS)
+
+    def _webhook(self) -> Webhook | None:
+        return None if self.webhook is None else self.webhook.to_be_told(self.webhook.events)
 
 
 class BatchItemOptions(BaseModel):
@@ -57,15 +91,29 @@ class BatchSubmission(BatchOptions):
     items: list[BatchItemOptions] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
-def parse_batch_request(fields: Mapping[str, str]) -> JobRequest:
-    """The request that a form's fields make for each of its files; InvalidOptions names what is wrong."""
-    return request_of(parse_options(BatchOptions, fields.get("options", "").strip() or "{}"), fields)
+@dataclass(frozen=True, kw_only=True)
+class ParsedBatch:
+    """What a JSON body says: each recording and what is wanted of it, and who is told of the end."""
+
+    items: Sequence[tuple[InputReference, JobRequest]]
+    webhook: Webhook | None
 
 
-def parse_batch(text: str, fields: Mapping[str, str]) -> Sequence[tuple[InputReference, JobRequest]]:
-    """Each recording of a JSON body and what is wanted of it; `fields` may name the preset. InvalidOptions as above."""
+def parse_batch_request(fields: Mapping[str, str]) -> tuple[JobRequest, Webhook | None]:
+    """The request that a form's fields make for each of its files, and who is told of the end.
+
+    InvalidOptions names what is wrong.
+    """
+    options = parse_options(BatchOptions, fields.get("options", "").strip() or "{}")
+    return request_of(options, fields), options.batch_webhook()
+
+
+def parse_batch(text: str, fields: Mapping[str, str]) -> ParsedBatch:
+    """The batch in a JSON body; `fields` may name the preset. InvalidOptions as above."""
     if fields.get("options"):
         raise InvalidOptions("The options are given twice: in the query beside the JSON body.")
     batch = parse_options(BatchSubmission, text, max_values=MAX_VALUES)
     shared = request_of(batch, fields)
-    return [(item.input, item.applied_to(shared)) for item in batch.items]
+    return ParsedBatch(
+        items=[(item.input, item.applied_to(shared)) for item in batch.items], webhook=batch.batch_webhook()
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from fastapi import Request
@@ -24,6 +24,7 @@ from core.ids import new_id
 from core.jobs import BatchPlace, Problem
 from core.outbound.fetch import name_of
 from core.services import JobRequest, check_request, discard_input
+from core.webhooks.service import check_webhook
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +76,12 @@ def _take_once(
 ) -> BatchReply:
     """The reply for what has arrived, or for what arrived in an earlier attempt."""
     _check_requests(received.items, desk)
+    if received.webhook is not None:
+        check_webhook(received.webhook, outbound=desk.backend.outbound, settings=desk.settings)
     batch_id, earlier = new_id(), None
     if attempt is not None:
-        fingerprint = fingerprint_of({"items": [describe(item) for item in received.items]})
+        webhook = None if received.webhook is None else asdict(received.webhook)
+        fingerprint = fingerprint_of({"items": [describe(item) for item in received.items], "webhook": webhook})
         earlier = attempt.settle(fingerprint, job_id=batch_id)
     if earlier is not None and earlier.job_id is not None:
         batch_id = earlier.job_id
@@ -86,7 +90,7 @@ def _take_once(
     else:
         size_bytes = sum(0 if item.upload is None else item.upload.bytes for item in received.items)
         desk.check_limits(size_bytes=size_bytes)
-        _take(batch_id, received.items, desk=desk, keep_alive=keep_alive)
+        _take(batch_id, received, desk=desk, keep_alive=keep_alive)
         received.keep()
     batch = desk.backend.batches.get(batch_id)
     body = BatchView.of(batch, now=datetime.now(UTC)).model_dump_json(by_alias=True)
@@ -95,10 +99,16 @@ def _take_once(
     return BatchReply(batch_id=batch_id, body=body, is_replayed=earlier is not None)
 
 
-def _take(batch_id: str, items: Sequence[Incoming], *, desk: SubmissionDesk, keep_alive: Callable[[], None]) -> None:
+def _take(batch_id: str, received: ReceivedBatch, *, desk: SubmissionDesk, keep_alive: Callable[[], None]) -> None:
     """Make the batch and its jobs. When a service fails on the way, what was made is cancelled and the fault raised."""
-    batches = desk.backend.batches
-    batch = Batch(id=batch_id, created_at=datetime.now(UTC), size=len(items), owner=desk.caller.owner)
+    batches, items = desk.backend.batches, received.items
+    batch = Batch(
+        id=batch_id,
+        created_at=datetime.now(UTC),
+        size=len(items),
+        owner=desk.caller.owner,
+        webhook=received.webhook,
+    )
     batches.add(batch)
     refused = []
     try:
@@ -115,7 +125,7 @@ def _take(batch_id: str, items: Sequence[Incoming], *, desk: SubmissionDesk, kee
                     discard_input(desk.backend.store, item.job_id)
             keep_alive()
         if refused:
-            batches.refuse(batch_id, refused)
+            batches.refuse(batch_id, refused, now=datetime.now(UTC))
     except TransientError:
         with suppress(TransientError):
             batches.request_cancel(batch_id, now=datetime.now(UTC))

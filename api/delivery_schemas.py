@@ -14,6 +14,7 @@ from core.webhooks.outbox import Delivery, DeliveryStatus
 _EXAMPLE: dict[str, JsonValue] = {
     "id": "0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c",
     "job_id": "0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
+    "batch_id": None,
     "event": "job.succeeded",
     "url": "https://example.com/hooks/limpid",
     "status": "pending",
@@ -32,7 +33,8 @@ class DeliveryView(BaseModel):
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _EXAMPLE})
 
     id: str = Field(description="The `webhook-id` that the receiver sees, the same at every attempt")
-    job_id: str | None = Field(description="null for a test")
+    job_id: str | None = Field(description="null for a test, and for a batch's own event")
+    batch_id: str | None = Field(description="Of a batch's own event")
     event: EventType
     url: str
     status: DeliveryStatus = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -14,7 +14,7 @@ from core.jobs import Lane
 from core.outbound.destination import MAX_URL_CHARS
 from core.presets import DEFAULT_PRESET, PRESETS
 from core.services import JobRequest
-from core.webhooks.events import JOB_EVENTS, JobEvent, Webhook
+from core.webhooks.events import JOB_EVENTS, EventType, JobEvent, Webhook
 from core.webhooks.signing import key_of
 
 FIELD_NAMES = frozenset({"preset", "options"})
@@ -29,20 +29,17 @@ EXAMPLE: dict[str, JsonValue] = {
     "webhook": {"url": "https://example.com/hooks/limpid", "events": ["job.succeeded", "job.failed"]},
 }
 
-Options = TypeVar("Options", bound="JobOptions")
+Options = TypeVar("Options", bound="RecordingOptions")
 
 
-class WebhookOptions(BaseModel):
-    """Who is told how the job ends."""
+class WebhookTarget(BaseModel):
+    """Where events go, and how they are signed."""
 
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(max_length=MAX_URL_CHARS, description="http or https; a public address; not redirected.")
-    events: list[JobEvent] = Field(
-        default=[*JOB_EVENTS], min_length=1, max_length=len(JOB_EVENTS), description="Those that are wanted."
-    )
     secret: str | None = Field(
-        default=None, description="`whsec_…`, to sign this job's events with instead of the server's. Never shown."
+        default=None, description="`whsec_…`, to sign these events with instead of the server's. Never shown."
     )
 
     @field_validator("secret")
@@ -52,14 +49,23 @@ class WebhookOptions(BaseModel):
             key_of(secret)
         return secret
 
-    def as_webhook(self) -> Webhook:
-        return Webhook(url=self.url, events=tuple(dict.fromkeys(self.events)), secret=self.secret)
+    def to_be_told(self, events: Iterable[EventType]) -> Webhook:
+        """The webhook that hears of these events."""
+        return Webhook(url=self.url, events=tuple(dict.fromkeys(events)), secret=self.secret)
 
 
-class JobOptions(BaseModel):
-    """The `options` of a job, as JSON text."""
+class WebhookOptions(WebhookTarget):
+    """Who is told how the job ends."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": EXAMPLE})
+    events: list[JobEvent] = Field(
+        default=[*JOB_EVENTS], min_length=1, max_length=len(JOB_EVENTS), description="Those that are wanted."
+    )
+
+
+class RecordingOptions(BaseModel):
+    """What may be wanted of a recording, by itself or in a batch."""
+
+    model_config = ConfigDict(extra="forbid")
 
     preset: str | None = Field(
         default=None, description="As the field `preset`.", json_schema_extra={"enum": [*PRESETS, None]}
@@ -75,7 +81,21 @@ class JobOptions(BaseModel):
         description="If an earlier job of yours made the same of the very same bytes, and its files are kept, answer "
         "with that job (status 200) instead of a new one.",
     )
+
+    def job_webhook(self) -> Webhook | None:
+        """Who is told how each job ends."""
+        return None
+
+
+class JobOptions(RecordingOptions):
+    """The `options` of a job, as JSON text."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
+
     webhook: WebhookOptions | None = Field(default=None, description="Called when the job ends.")
+
+    def job_webhook(self) -> Webhook | None:
+        return None if self.webhook is None else self.webhook.to_be_told(self.webhook.events)
 
 
 class InputReference(BaseModel):
@@ -147,7 +167,7 @@ def parse_submission(text: str, fields: Mapping[str, str]) -> ParsedSubmission:
     )
 
 
-def request_of(options: JobOptions, fields: Mapping[str, str]) -> JobRequest:
+def request_of(options: RecordingOptions, fields: Mapping[str, str]) -> JobRequest:
     """The options as a request; InvalidOptions when the `fields` name another preset."""
     named = fields.get("preset", "").strip() or None
     if named and options.preset and named != options.preset:
@@ -159,7 +179,7 @@ def request_of(options: JobOptions, fields: Mapping[str, str]) -> JobRequest:
         lane=options.lane,
         metadata=options.metadata,
         dedupe=options.dedupe,
-        webhook=None if options.webhook is None else options.webhook.as_webhook(),
+        webhook=options.job_webhook(),
     )
 
 

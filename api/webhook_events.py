@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header
 from pydantic import BaseModel, Field
 
+from api.batch_views import BatchView
 from api.schemas import JobView
-from core.webhooks.events import JOB_EVENTS, JobEvent
+from core.webhooks.events import BATCH_EVENTS, JOB_EVENTS, BatchEvent, EventType, JobEvent
 
 router = APIRouter()
 
 _HOW = (
-    "Sent to the job's `webhook.url`, signed by Standard Webhooks. Answer 2xx within 15 seconds; anything else is "
-    "tried again for three days. 410 ends it. The same event may arrive twice, with the same `webhook-id`."
+    "Sent to the `webhook.url` of the job or batch, signed by Standard Webhooks. Answer 2xx within 15 seconds; "
+    "anything else is tried again for three days. 410 ends it. The same event may arrive twice, with the same "
+    "`webhook-id`."
 )
 
 
@@ -30,30 +33,61 @@ class JobEventView(BaseModel):
     )
 
 
-def _receive(
+class BatchEventView(BaseModel):
+    """What a receiver gets."""
+
+    type: BatchEvent
+    timestamp: datetime
+    data: BatchView
+    omitted: list[str] = Field(
+        default=[], description="`items`, when they did not fit into 20 kB; `GET /batches/{id}` has them"
+    )
+
+
+WebhookIdDep = Annotated[str, Header(alias="webhook-id", description="The same at every attempt")]
+WebhookTimestampDep = Annotated[int, Header(alias="webhook-timestamp", description="Seconds since 1970")]
+WebhookSignatureDep = Annotated[
+    str,
+    Header(
+        alias="webhook-signature",
+        description="`v1,` and the base64 of HMAC-SHA256 of `id.timestamp.body`; several, with spaces, while the "
+        "secret changes",
+    ),
+]
+
+
+def _receive_job(
     body: JobEventView,
-    webhook_id: Annotated[str, Header(alias="webhook-id", description="The same at every attempt")],
-    webhook_timestamp: Annotated[int, Header(alias="webhook-timestamp", description="Seconds since 1970")],
-    webhook_signature: Annotated[
-        str,
-        Header(
-            alias="webhook-signature",
-            description="`v1,` and the base64 of HMAC-SHA256 of `id.timestamp.body`; several, with spaces, while the "
-            "secret changes",
-        ),
-    ],
+    webhook_id: WebhookIdDep,
+    webhook_timestamp: WebhookTimestampDep,
+    webhook_signature: WebhookSignatureDep,
 ) -> None:
     """Never called: receivers are elsewhere."""
 
 
-for _event in JOB_EVENTS:
+def _receive_batch(
+    body: BatchEventView,
+    webhook_id: WebhookIdDep,
+    webhook_timestamp: WebhookTimestampDep,
+    webhook_signature: WebhookSignatureDep,
+) -> None:
+    """Never called: receivers are elsewhere."""
+
+
+def _describe(event: EventType, receive: Callable[..., None], summary: str) -> None:
     router.add_api_route(
-        _event.value,
-        _receive,
+        event.value,
+        receive,
         methods=["POST"],
-        summary=f"A job has ended: {_event.value.removeprefix('job.')}",
+        summary=summary,
         description=_HOW,
-        operation_id=f"on_{_event.value.replace('.', '_')}",
+        operation_id=f"on_{event.value.replace('.', '_')}",
         tags=["webhooks"],
         status_code=204,
     )
+
+
+for _event in JOB_EVENTS:
+    _describe(_event, _receive_job, f"A job has ended: {_event.value.removeprefix('job.')}")
+for _batch_event in BATCH_EVENTS:
+    _describe(_batch_event, _receive_batch, "Every item of a batch has ended")

@@ -26,7 +26,7 @@ def row_of(job: Job) -> JobRow:
         preset_version=job.preset_version,
         options=dict(job.options),
         client_metadata=dict(job.metadata),
-        webhook=None if job.webhook is None else _webhook_columns(job.webhook),
+        webhook=None if job.webhook is None else webhook_columns(job.webhook),
         input_name=job.input.name,
         input_key=job.input.key,
         input_bytes=job.input.bytes,
@@ -104,7 +104,7 @@ def job_of(row: JobRow) -> Job:
         warnings=tuple(row.warnings),
         error=_error_of(row),
         metadata=row.client_metadata,
-        webhook=None if row.webhook is None else _webhook_of(row.webhook),
+        webhook=None if row.webhook is None else webhook_of(row.webhook),
         started_at=row.started_at,
         finished_at=row.finished_at,
         expires_at=row.expires_at,
@@ -184,11 +184,13 @@ def progress_columns(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _webhook_columns(webhook: Webhook) -> dict[str, Any]:
+def webhook_columns(webhook: Webhook) -> dict[str, Any]:
+    """A webhook as JSON."""
     return {"url": webhook.url, "events": [event.value for event in webhook.events], "secret": webhook.secret}
 
 
-def _webhook_of(stored: dict[str, Any]) -> Webhook:
+def webhook_of(stored: dict[str, Any]) -> Webhook:
+    """The webhook that the JSON describes."""
     return Webhook(
         url=stored["url"], events=tuple(EventType(event) for event in stored["events"]), secret=stored["secret"]
     )

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, delete, select, text, update
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
+from core.batches.ending_sql import announce_ended
 from core.database import read_session, write_session
 from core.errors import Conflict, InvalidInput, JobCancelled, LeaseLost, NotFound
 from core.ids import is_id
@@ -324,6 +325,7 @@ class SqlJobRepository:
             ended = [_load(session, job_id) for job_id in ended_ids]
             for job in ended:
                 add_job_event(session, job, now=now)
+            announce_ended(session, [job.batch.id for job in ended if job.batch], now=now)
         return SweepResult(to_send=to_send, ended=ended)
 
     def _is_out_of_attempts(self) -> Any:  # noqa: ANN401 - a SQL condition
@@ -360,9 +362,11 @@ def _update(session: Session, job_id: str, *conditions: Any, **columns: Any) -> 
 
 
 def _announce(session: Session, job_id: str, now: datetime) -> None:
-    """Store the event of a job that has just ended, in the same transaction."""
+    """Store the event of a job that has just ended, and of its batch if that was the last, in the same transaction."""
     session.flush()  # the outputs are part of it
-    add_job_event(session, _load(session, job_id), now=now)
+    job = _load(session, job_id)
+    add_job_event(session, job, now=now)
+    announce_ended(session, [job.batch.id if job.batch else None], now=now)
 
 
 def _held_status(session: Session, job_id: str, lease_token: str) -> JobStatus | None:

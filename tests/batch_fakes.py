@@ -22,7 +22,7 @@ class FakeBatchRepository:
     def add(self, batch: Batch) -> None:
         self._batches[batch.id] = batch
 
-    def refuse(self, batch_id: str, items: Sequence[RefusedItem]) -> None:
+    def refuse(self, batch_id: str, items: Sequence[RefusedItem], *, now: datetime) -> None:
         self._batches[batch_id] = replace(self._batches[batch_id], refused=tuple(items))
 
     def get(self, batch_id: str) -> Batch:
@@ -38,6 +38,9 @@ class FakeBatchRepository:
         for job in self._jobs_of(batch_id):
             if job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
                 self._jobs.request_cancel(job.id, now=now)
+
+    def announce_lost(self, *, now: datetime) -> int:
+        raise NotImplementedError("The fake has no outbox: events are tested on the real repositories.")
 
     def _jobs_of(self, batch_id: str) -> Sequence[Job]:
         jobs = [(job.batch.position, job) for job in self._jobs.every() if job.batch and job.batch.id == batch_id]

@@ -218,6 +218,7 @@ def register_tasks(app: Celery, context: ProcessContext) -> None:
         expire_jobs(backend.jobs, backend.store, now=utc_now())
         expire_uploads(backend.uploads, jobs=backend.jobs, now=utc_now())
         backend.idempotency.purge(now=utc_now())
+        backend.batches.announce_lost(now=utc_now())
         ask_for_deliveries(backend.deliveries, backend.queue, now=utc_now())
         backend.deliveries.purge(before=utc_now() - LOG_KEPT)
         backend.fleet.purge(before=utc_now() - WORKERS_KEPT)

@@ -33,13 +33,14 @@ def list_deliveries(
     caller: ReaderDep,
     backend: BackendDep,
     job: Annotated[str | None, Query(pattern=_ID, description="Only those of this job")] = None,
+    batch: Annotated[str | None, Query(pattern=_ID, description="Only those of this batch's own event")] = None,
     status: Annotated[DeliveryStatus | None, Query(description="Only those in this state")] = None,
     cursor: Annotated[str | None, Query(pattern=_CURSOR, description="`next_cursor` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> DeliveryListView:
     """The newest first, page by page; kept for 30 days."""
     owner = None if caller.is_admin else caller.owner
-    page = backend.deliveries.list(owner=owner, job_id=job, status=status, cursor=cursor, limit=limit)
+    page = backend.deliveries.list(owner=owner, job_id=job, batch_id=batch, status=status, cursor=cursor, limit=limit)
     return DeliveryListView(
         deliveries=[DeliveryView.of(delivery) for delivery in page.deliveries], next_cursor=page.next_cursor
     )

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from core.jobs import JobStatus, OutputFile, Problem
+from core.webhooks.events import Webhook
 
 MAX_ITEMS = 1000
 
@@ -87,6 +88,7 @@ class Batch:
     created_at: datetime
     size: int  # items in the request
     owner: str | None = None
+    webhook: Webhook | None = None  # is told when every item has ended
     refused: Sequence[RefusedItem] = ()
     jobs: Sequence[BatchItem] = ()  # the items that are jobs
 
@@ -143,7 +145,7 @@ class BatchRepository(Protocol):
         """Store a batch whose jobs are about to follow."""
         ...
 
-    def refuse(self, batch_id: str, items: Sequence[RefusedItem]) -> None:
+    def refuse(self, batch_id: str, items: Sequence[RefusedItem], *, now: datetime) -> None:
         """Store which items were refused; replaces what was stored."""
         ...
 
@@ -157,6 +159,10 @@ class BatchRepository(Protocol):
 
     def request_cancel(self, batch_id: str, *, now: datetime) -> None:
         """Every job of the batch: queued -> cancelled, running -> cancelling."""
+        ...
+
+    def announce_lost(self, *, now: datetime) -> int:
+        """Store the event of batches that are at their end because their intake was lost; how many."""
         ...
 
 

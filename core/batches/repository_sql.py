@@ -10,35 +10,18 @@ from typing import Any
 
 from sqlalchemy import Engine, case, literal, select, update
 
-from core.batches.batch import Batch, BatchItem, RefusedItem
+from core.batches.batch import INTAKE_TIMEOUT_S, Batch, RefusedItem
+from core.batches.ending_sql import announce_ended, load_batch
 from core.batches.tables import BatchRow
 from core.database import read_session, write_session
 from core.errors import NotFound
 from core.ids import is_id
-from core.job_rows import job_of
-from core.jobs import JobStatus, OutputFile, Problem
+from core.job_rows import job_of, webhook_columns
+from core.jobs import JobStatus, OutputFile
 from core.tables import JobRow, OutputRow, UtcDateTime
 from core.webhooks.outbox_sql import add_job_event
 
 _NO_SYNC = {"synchronize_session": False}
-
-# Reports and options, which may be long, stay in the database when a batch is looked at.
-_ITEM_COLUMNS = (
-    JobRow.id,
-    JobRow.batch_position,
-    JobRow.status,
-    JobRow.input_name,
-    JobRow.input_bytes,
-    JobRow.input_sha256,
-    JobRow.input_duration_s,
-    JobRow.progress_fraction,
-    JobRow.error_code,
-    JobRow.error_title,
-    JobRow.error_detail,
-    JobRow.expires_at,
-    JobRow.purged_at,
-    JobRow.deleted_at,
-)
 
 
 class SqlBatchRepository:
@@ -59,17 +42,19 @@ class SqlBatchRepository:
             size=batch.size,
             refused=[asdict(item) for item in batch.refused],
             created_at=batch.created_at,
+            webhook=None if batch.webhook is None else webhook_columns(batch.webhook),
         )
         with write_session(self._engine) as session:
             session.add(row)
 
-    def refuse(self, batch_id: str, items: Sequence[RefusedItem]) -> None:
-        """Store which items were refused; replaces what was stored."""
+    def refuse(self, batch_id: str, items: Sequence[RefusedItem], *, now: datetime) -> None:
+        """Store which items were refused; replaces what was stored. The batch's end is told if this was all of it."""
         columns = {"refused": [asdict(item) for item in items]}
         with write_session(self._engine) as session:
             session.execute(
                 update(BatchRow).where(BatchRow.id == batch_id).values(**columns), execution_options=_NO_SYNC
             )
+            announce_ended(session, [batch_id], now=now)
 
     def get(self, batch_id: str) -> Batch:
         """The batch with its jobs; NotFound when there is none of this id."""
@@ -77,19 +62,7 @@ class SqlBatchRepository:
             row = session.get(BatchRow, batch_id) if is_id(batch_id) else None
             if row is None:
                 raise NotFound("There is no such batch.")
-            query = select(*_ITEM_COLUMNS).where(JobRow.batch_id == batch_id).order_by(JobRow.batch_position)
-            jobs = session.execute(query).all()
-            return Batch(
-                id=row.id,
-                owner=row.owner,
-                size=row.size,
-                created_at=row.created_at,
-                refused=tuple(
-                    RefusedItem(position=item["position"], name=item["name"], problem=Problem(**item["problem"]))
-                    for item in row.refused
-                ),
-                jobs=tuple(_item_of(job) for job in jobs),
-            )
+            return load_batch(session, row)
 
     def outputs(self, batch_id: str) -> Mapping[str, Sequence[OutputFile]]:
         """What the batch's jobs have made, by job id, each in its order."""
@@ -138,26 +111,14 @@ class SqlBatchRepository:
             ended_ids = [job_id for job_id, status in changed if status == JobStatus.CANCELLED.value]
             for row in session.scalars(select(JobRow).where(JobRow.id.in_(ended_ids)).order_by(JobRow.id)):
                 add_job_event(session, job_of(row), now=now)
+            announce_ended(session, [batch_id], now=now)
 
-
-def _item_of(row: Any) -> BatchItem:  # noqa: ANN401 - a row of _ITEM_COLUMNS
-    problem = None
-    if row.error_code is not None:
-        problem = Problem(code=row.error_code, title=row.error_title or "", detail=row.error_detail or "")
-    return BatchItem(
-        position=row.batch_position,
-        job_id=row.id,
-        name=row.input_name,
-        status=JobStatus(row.status),
-        fraction=row.progress_fraction,
-        duration_s=row.input_duration_s,
-        input_bytes=row.input_bytes,
-        input_sha256=row.input_sha256,
-        problem=problem,
-        expires_at=row.expires_at,
-        purged_at=row.purged_at,
-        deleted_at=row.deleted_at,
-    )
+    def announce_lost(self, *, now: datetime) -> int:
+        """Store the event of batches that are at their end because their intake was lost; how many."""
+        is_overdue = BatchRow.created_at < now - timedelta(seconds=INTAKE_TIMEOUT_S)
+        lost = select(BatchRow.id).where(BatchRow.webhook.is_not(None), BatchRow.announced_at.is_(None), is_overdue)
+        with write_session(self._engine) as session:
+            return announce_ended(session, session.scalars(lost).all(), now=now)
 
 
 def _time(value: datetime) -> Any:  # noqa: ANN401 - a SQL expression

@@ -34,6 +34,7 @@ class Delivery:
     payload: str  # JSON, the bytes that are signed
     created_at: datetime
     job_id: str | None = None
+    batch_id: str | None = None  # of a batch's own event; a job's names its job alone
     owner: str | None = None  # the API key's id; None: made while authentication was off
     secret: str | None = field(default=None, repr=False)  # None: the server's
     status: DeliveryStatus = DeliveryStatus.PENDING
@@ -77,6 +78,7 @@ class DeliveryLog(Protocol):
         *,
         owner: str | None = None,
         job_id: str | None = None,
+        batch_id: str | None = None,
         status: DeliveryStatus | None = None,
         cursor: str | None = None,
         limit: int = 50,

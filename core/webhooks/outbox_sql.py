@@ -13,7 +13,7 @@ from core.database import read_session, write_session
 from core.errors import Conflict, InvalidInput, NotFound
 from core.ids import is_id, new_id
 from core.jobs import Job
-from core.webhooks.events import EventType
+from core.webhooks.events import EventType, Webhook
 from core.webhooks.outbox import Delivery, DeliveryPage, DeliveryStatus, Outcome
 from core.webhooks.payload import event_of, job_payload
 from core.webhooks.tables import DeliveryRow
@@ -27,16 +27,33 @@ def add_job_event(session: Session, job: Job, *, now: datetime) -> None:
     event = event_of(job.status)
     if job.webhook is None or event not in job.webhook.events:
         return
-    is_off = session.scalar(select(exists().where(_is_disabled(), DeliveryRow.url == job.webhook.url)))
+    payload = job_payload(event, job, now=now)
+    add_event(session, event, job.webhook, payload, owner=job.owner, job_id=job.id, now=now)
+
+
+def add_event(
+    session: Session,
+    event: EventType,
+    webhook: Webhook,
+    payload: str,
+    *,
+    owner: str | None,
+    now: datetime,
+    job_id: str | None = None,
+    batch_id: str | None = None,
+) -> None:
+    """Store an event that comes true in this very transaction."""
+    is_off = session.scalar(select(exists().where(_is_disabled(), DeliveryRow.url == webhook.url)))
     session.add(
         DeliveryRow(
             id=new_id(),
-            job_id=job.id,
-            owner=job.owner,
+            job_id=job_id,
+            batch_id=batch_id,
+            owner=owner,
             event=event.value,
-            url=job.webhook.url,
-            secret=job.webhook.secret,
-            payload=job_payload(event, job, now=now),
+            url=webhook.url,
+            secret=webhook.secret,
+            payload=payload,
             status=(DeliveryStatus.DISABLED if is_off else DeliveryStatus.PENDING).value,
             created_at=now,
             next_attempt_at=None if is_off else now,
@@ -63,6 +80,7 @@ class SqlOutbox:
                 DeliveryRow(
                     id=delivery.id,
                     job_id=delivery.job_id,
+                    batch_id=delivery.batch_id,
                     owner=delivery.owner,
                     event=delivery.event.value,
                     url=delivery.url,
@@ -84,6 +102,7 @@ class SqlOutbox:
         *,
         owner: str | None = None,
         job_id: str | None = None,
+        batch_id: str | None = None,
         status: DeliveryStatus | None = None,
         cursor: str | None = None,
         limit: int = 50,
@@ -94,6 +113,8 @@ class SqlOutbox:
             query = query.where(DeliveryRow.owner == owner)
         if job_id is not None:
             query = query.where(DeliveryRow.job_id == job_id)
+        if batch_id is not None:
+            query = query.where(DeliveryRow.batch_id == batch_id)
         if status is not None:
             query = query.where(DeliveryRow.status == status.value)
         if cursor is not None:
@@ -219,6 +240,7 @@ def _delivery_of(row: DeliveryRow) -> Delivery:
         payload=row.payload,
         created_at=row.created_at,
         job_id=row.job_id,
+        batch_id=row.batch_id,
         owner=row.owner,
         secret=row.secret,
         status=DeliveryStatus(row.status),

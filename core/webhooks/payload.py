@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from core.jobs import Job, JobStatus, OutputFile
+from core.jobs import InputFile, Job, JobStatus, OutputFile, Problem
 from core.webhooks.events import EventType
 
 MAX_PAYLOAD_BYTES = 20_000
@@ -32,19 +32,19 @@ def job_payload(event: EventType, job: Job, *, now: datetime) -> str:
     """
     document = job_document(job)
     omitted: list[str] = []
-    text = _event_text(event, document, now=now)
+    text = event_text(event, document, now=now)
     for name, empty in _DISPENSABLE.items():
         if len(text.encode()) <= MAX_PAYLOAD_BYTES:
             break
         document[name] = empty
         omitted.append(name)
-        text = _event_text(event, document, now=now, omitted=omitted)
+        text = event_text(event, document, now=now, omitted=omitted)
     return text
 
 
 def probe_payload(*, now: datetime) -> str:
     """The body of a test event."""
-    return _event_text(EventType.WEBHOOK_TEST, {"message": "A receiver that answers 2xx is set up well."}, now=now)
+    return event_text(EventType.WEBHOOK_TEST, {"message": "A receiver that answers 2xx is set up well."}, now=now)
 
 
 def job_document(job: Job) -> dict[str, Any]:
@@ -67,26 +67,31 @@ def job_document(job: Job) -> dict[str, Any]:
             "eta_s": job.progress.eta_s,
             "rtf": job.progress.rtf,
         },
-        "input": {
-            "name": job.input.name,
-            "media_type": job.input.media_type,
-            "bytes": job.input.bytes,
-            "sha256": job.input.sha256 or None,
-            "duration_s": job.input.duration_s,
-            "sample_rate": job.input.sample_rate,
-            "channels": job.input.channels,
-        },
+        "input": _input_document(job.input),
+        "reference": None if job.reference is None else _input_document(job.reference),
         "outputs": [_output_document(href, output) for output in job.outputs],
         "report": None if job.report is None else dict(job.report),
         "warnings": [*job.warnings],
-        "error": _error_document(job),
+        "error": None if job.error is None else problem_document(job.error),
         "metadata": dict(job.metadata),
         "options": dict(job.options),
-        "created_at": _time(job.created_at),
-        "started_at": _time(job.started_at),
-        "finished_at": _time(job.finished_at),
-        "expires_at": _time(job.expires_at),
+        "created_at": json_time(job.created_at),
+        "started_at": json_time(job.started_at),
+        "finished_at": json_time(job.finished_at),
+        "expires_at": json_time(job.expires_at),
         "links": {"self": href, "cancel": None, "events": f"{href}/events"},
+    }
+
+
+def _input_document(recording: InputFile) -> dict[str, Any]:
+    return {
+        "name": recording.name,
+        "media_type": recording.media_type,
+        "bytes": recording.bytes,
+        "sha256": recording.sha256 or None,
+        "duration_s": recording.duration_s,
+        "sample_rate": recording.sample_rate,
+        "channels": recording.channels,
     }
 
 
@@ -101,20 +106,20 @@ def _output_document(href: str, output: OutputFile) -> dict[str, Any]:
     }
 
 
-def _error_document(job: Job) -> dict[str, Any] | None:
-    if job.error is None:
-        return None
-    error = job.error
-    kind = f"urn:limpid:problem:{error.code}"
-    return {"type": kind, "title": error.title, "code": error.code, "detail": error.detail}
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """A problem as clients see it."""
+    kind = f"urn:limpid:problem:{problem.code}"
+    return {"type": kind, "title": problem.title, "code": problem.code, "detail": problem.detail}
 
 
-def _event_text(event: EventType, document: dict[str, Any], *, now: datetime, omitted: Sequence[str] = ()) -> str:
-    body: dict[str, Any] = {"type": event, "timestamp": _time(now), "data": document}
+def event_text(event: EventType, document: dict[str, Any], *, now: datetime, omitted: Sequence[str] = ()) -> str:
+    """The JSON of an event, the bytes that are signed."""
+    body: dict[str, Any] = {"type": event, "timestamp": json_time(now), "data": document}
     if omitted:
         body["omitted"] = [*omitted]
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
-def _time(moment: datetime | None) -> str | None:
+def json_time(moment: datetime | None) -> str | None:
+    """A time as the API writes it."""
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -20,6 +20,7 @@ class DeliveryRow(Base):
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     job_id: Mapped[str | None] = mapped_column(String(36))
+    batch_id: Mapped[str | None] = mapped_column(String(36))
     owner: Mapped[str | None] = mapped_column(String(36))
     event: Mapped[str] = mapped_column(String(64))
     url: Mapped[str] = mapped_column(Text)
@@ -37,6 +38,7 @@ class DeliveryRow(Base):
     __table_args__ = (
         CheckConstraint(f"status IN ({_STATUSES})", name="status"),
         Index("ix_webhook_deliveries_job_id", "job_id"),
+        Index("ix_webhook_deliveries_batch_id", "batch_id"),
         Index("ix_webhook_deliveries_owner_id", "owner", "id"),
         Index(
             "ix_webhook_deliveries_due",

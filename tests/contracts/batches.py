@@ -81,7 +81,7 @@ class BatchContract:
         assert (second.status, second.problem) == (JobStatus.FAILED, FAULT)
 
     def test_refused_items_are_kept_with_their_reasons(self, repositories: Repositories, batch: Batch) -> None:
-        repositories.batches.refuse(batch.id, [REFUSED])
+        repositories.batches.refuse(batch.id, [REFUSED], now=NOON)
 
         assert repositories.batches.get(batch.id).refused == (REFUSED,)
 

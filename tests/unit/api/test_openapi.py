@@ -91,7 +91,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_events_are_described_with_their_signature(document: dict[str, Any]) -> None:
-    assert set(document["webhooks"]) == {"job.succeeded", "job.failed", "job.cancelled"}
+    assert set(document["webhooks"]) == {"job.succeeded", "job.failed", "job.cancelled", "batch.completed"}
     for event in document["webhooks"].values():
         headers = {parameter["name"]: parameter["required"] for parameter in event["post"]["parameters"]}
 

@@ -69,6 +69,7 @@ def test_delivery_tells_how_it_went_and_nothing_secret(client: TestClient, outbo
     assert response.json() == {
         "id": delivery.id,
         "job_id": delivery.job_id,
+        "batch_id": None,
         "event": "job.succeeded",
         "url": HOOK,
         "status": "failed",
