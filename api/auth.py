@@ -31,6 +31,16 @@ def _caller(
     return authenticate(credentials.credentials, keys=backend.keys)
 
 
+def _scraper(
+    settings: SettingsDep,
+    backend: BackendDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Caller:
+    if settings.metrics_public:
+        return ANYONE
+    return _with(Scope.METRICS)(_caller(settings, backend, credentials))
+
+
 def _with(scope: Scope) -> Callable[[Caller], Caller]:
     def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
         if not caller.may(scope):
@@ -43,3 +53,4 @@ def _with(scope: Scope) -> Callable[[Caller], Caller]:
 SubmitterDep = Annotated[Caller, Depends(_with(Scope.SUBMIT))]
 ReaderDep = Annotated[Caller, Depends(_with(Scope.READ))]
 AdminDep = Annotated[Caller, Depends(_with(Scope.ADMIN))]
+ScraperDep = Annotated[Caller, Depends(_scraper)]

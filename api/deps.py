@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from api.intake import QueryOptions
 from core.backend import Backend
 from core.errors import NotFound
+from core.monitoring.census import RecentCensus
 from core.presets import PRESETS
 from core.settings import Settings
 
@@ -24,6 +25,11 @@ def _settings(request: Request) -> Settings:
 def _backend(request: Request) -> Backend:
     backend: Backend = request.app.state.backend
     return backend
+
+
+def _census(request: Request) -> RecentCensus:
+    census: RecentCensus = request.app.state.census
+    return census
 
 
 def _job_id(job_id: Annotated[str, Path(description="As `POST /jobs` gave it")]) -> str:
@@ -62,6 +68,7 @@ def _idempotency_key(
 
 SettingsDep = Annotated[Settings, Depends(_settings)]
 BackendDep = Annotated[Backend, Depends(_backend)]
+CensusDep = Annotated[RecentCensus, Depends(_census)]
 JobIdDep = Annotated[str, Depends(_job_id)]
 IdempotencyKeyDep = Annotated[str | None, Depends(_idempotency_key)]
 UploadIdDep = Annotated[str, Depends(_upload_id)]

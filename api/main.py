@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.metadata import version
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from api import webhook_events
 from api.batch_openapi import DEFINITIONS as BATCH_DEFINITIONS
 from api.errors import install_error_handlers
 from api.exposure import LoopbackNameMiddleware, SameOriginMiddleware, check_exposure
+from api.metrics import ApiMetrics, RequestMetricsMiddleware
 from api.openapi import ANY_PROBLEM, TAGS, add_problem_schemas
 from api.request_id import RequestIdMiddleware
-from api.routes import batches, enhance, estimate, events, health, jobs, models, presets, uploads, webhooks
+from api.routes import batches, enhance, estimate, events, health, jobs, metrics, models, presets, uploads, webhooks
 from api.schemas import API_PREFIX
 from core.backend import Backend, open_backend
+from core.monitoring.census import RecentCensus
+from core.monitoring.tracing_setup import start_tracing
 from core.settings import Settings
 
 SHUTDOWN_S = 10  # for requests in progress
+
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+_TELEMETRY: TelemetryConfig = {
+    "metrics": False,  # Prometheus' are our own: api.metrics
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+    "exclude": lambda scope: scope.get("path") in _PROBES,
+}
 
 
 def create_app(settings: Settings | None = None, backend: Backend | None = None) -> FastAPI:
@@ -34,17 +49,22 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
         redirect_slashes=False,
         webhooks=webhook_events.router,
         responses=ANY_PROBLEM,
+        telemetry=_TELEMETRY,
     )
+    backend = backend or open_backend(settings)
     app.state.settings = settings
     app.state.is_stopping = False
-    app.state.backend = backend or open_backend(settings)
+    app.state.backend = backend
+    app.state.census = RecentCensus(backend.census, backend.fleet, now=lambda: datetime.now(UTC))
+    app.state.metrics = ApiMetrics(app.state.census)
+    app.add_middleware(RequestMetricsMiddleware, metrics=app.state.metrics)
     if settings.auth == "off":
         app.add_middleware(SameOriginMiddleware)
     app.add_middleware(RequestIdMiddleware)
     install_error_handlers(app)
     for module in (jobs, events, batches, uploads, webhooks, presets, models, estimate):
         app.include_router(module.router, prefix=API_PREFIX)
-    for module in (enhance, health):
+    for module in (enhance, health, metrics):
         app.include_router(module.router)
     return app
 
@@ -69,7 +89,9 @@ def run_api(settings: Settings, host: str, port: int) -> None:
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     server = _Server(config, app)
+    finish_tracing = start_tracing(settings, service="limpid-api")
     server.run()
+    finish_tracing()
     if not server.started:
         raise SystemExit(1)
 

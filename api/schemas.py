@@ -301,7 +301,7 @@ class ReadinessView(BaseModel):
     """Each part that the server needs: `ok`, or what is the matter."""
 
     status: str = Field(examples=["ready", "unavailable"])
-    checks: dict[str, str] = Field(examples=[{"database": "ok", "store": "ok", "broker": "ok"}])
+    checks: dict[str, str] = Field(examples=[{"database": "ok", "store": "ok", "broker": "ok", "workers": "stalled"}])
 
 
 class SystemView(HealthView):

@@ -20,6 +20,8 @@ from cli.processes import HOUSEKEEPING_QUEUES, available_cores, job_queues
 from cli.supervisor import CommandFactory, Supervisor
 
 if TYPE_CHECKING:
+    import httpx
+
     from core.settings import Settings
 
 READY_TIMEOUT_S = 120.0  # a laptop that is busy with something else takes half a minute
@@ -66,13 +68,16 @@ def embedded_stack(
 
 
 def _children(settings: Settings, *, host: str, port: int) -> Sequence[tuple[str, Sequence[str]]]:
-    def worker(queues: Sequence[str], concurrency: int) -> Sequence[str]:
-        return ("worker", "--queues", ",".join(queues), "--concurrency", str(concurrency))
+    def worker(queues: Sequence[str], concurrency: int, number: int) -> Sequence[str]:
+        command = ("worker", "--queues", ",".join(queues), "--concurrency", str(concurrency))
+        if settings.metrics_port is None:
+            return command
+        return (*command, "--metrics-port", str(settings.metrics_port + number))
 
     return (
         ("api", ("api", "--host", host, "--port", str(port))),
-        ("worker", worker(job_queues(settings), available_cores())),
-        ("housekeeping", worker(HOUSEKEEPING_QUEUES, HOUSEKEEPING_CONCURRENCY)),
+        ("worker", worker(job_queues(settings), available_cores(), 0)),
+        ("housekeeping", worker(HOUSEKEEPING_QUEUES, HOUSEKEEPING_CONCURRENCY, 1)),
         ("scheduler", ("scheduler",)),
     )
 
@@ -146,12 +151,20 @@ def _wait_until_ready(url: str, supervisor: Supervisor, *, stop: Event) -> None:
             except httpx.TransportError:
                 pass  # not listening yet
             else:
-                if response.is_success:
+                if _serves(response):
                     return
                 answer = response.text
             stop.wait(READY_INTERVAL_S)
     if not stop.is_set():
         raise CommandError(f"The API was not ready after {READY_TIMEOUT_S:g} s: {answer}")
+
+
+def _serves(response: httpx.Response) -> bool:
+    """True when every part answers. Workers need not have come yet, and may never for a queue of another device."""
+    if response.is_success:
+        return True
+    checks = response.json().get("checks", {}) if response.status_code == 503 else {}
+    return [part for part, outcome in checks.items() if outcome != "ok"] == ["workers"]
 
 
 def _tail(log_path: Path) -> str:

@@ -68,11 +68,17 @@ def worker(
         str | None, typer.Option(help="Comma-separated queues; default: all but the other device's.")
     ] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Jobs at a time; default: one per core.")] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Serve /metrics here; default: LIMPID_METRICS_PORT, or nowhere."),
+    ] = None,
     data_dir: DataDir = None,
     supervisor_fd: SupervisorFd = None,
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C; a job that runs then goes back to the queue."""
     settings = load_settings(data_dir)
+    if metrics_port is not None:
+        settings = settings.model_copy(update={"metrics_port": metrics_port})
     names = queues.split(",") if queues else [*job_queues(settings), *HOUSEKEEPING_QUEUES]
     unknown = sorted(set(names) - set(ALL_QUEUES))
     if unknown:

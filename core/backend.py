@@ -20,6 +20,8 @@ from core.estimation.history_sql import SqlRunHistory
 from core.fleet.fleet_sql import SqlFleet
 from core.idempotency import IdempotencyRepository
 from core.idempotency_sql import SqlIdempotencyRepository
+from core.monitoring.census import CensusTaker
+from core.monitoring.census_sql import SqlCensusTaker
 from core.outbound.client import OutboundClient
 from core.queue import JobQueue
 from core.queue_celery import CeleryJobQueue
@@ -50,6 +52,7 @@ class Backend:
     history: RunHistory
     deliveries: SqlOutbox
     fleet: SqlFleet
+    census: CensusTaker
     outbound: OutboundClient
     engine: Engine | None = None  # None for parts that need no database
 
@@ -82,6 +85,7 @@ def open_backend(settings: Settings) -> Backend:
         batches=SqlBatchRepository(engine, retention_s=settings.retention_s),
         history=SqlRunHistory(engine),
         deliveries=SqlOutbox(engine),
+        census=SqlCensusTaker(engine),
         fleet=SqlFleet(engine, key_max_running=settings.key_max_running),
         outbound=OutboundClient(allow=settings.webhook_allow),
         engine=engine,

@@ -20,10 +20,13 @@
       LimitReached        the API key uses all that it may; later
       ModelUnavailable    weights are not installed or do not verify
       InsecureExposure    the server would be open to strangers; the operator must choose
+      MissingPackage      a setting needs an optional package
       InsufficientDisk    the scratch space that a job needs is not there
       TransientError      try again later
         StorageError
         QueueError
+        WorkersStalled    workers are idle beside jobs that wait
+        WorkersAbsent     jobs wait, and no worker serves their queue
         OutboundError     a server that the caller named did not answer
       JobCancelled        control flow: stop this run, the user asked for it
       LeaseLost           control flow: stop this run, another worker owns the job
@@ -196,6 +199,13 @@ class InsecureExposure(EnhancerError):
     title = "The server would be open to strangers"
 
 
+class MissingPackage(EnhancerError):
+    """A setting asks for something whose optional packages are not installed."""
+
+    code = "missing_package"
+    title = "An optional package is not installed"
+
+
 class InsufficientDisk(EnhancerError):
     """The scratch space that the job needs is not free."""
 
@@ -222,6 +232,20 @@ class QueueError(TransientError):
 
     code = "queue_error"
     title = "The job queue did not answer"
+
+
+class WorkersStalled(TransientError):
+    """Workers are there and idle, and do not take the jobs that wait."""
+
+    code = "stalled"
+    title = "The workers do not take jobs"
+
+
+class WorkersAbsent(TransientError):
+    """Jobs wait in a queue that no worker serves."""
+
+    code = "absent"
+    title = "There are no workers"
 
 
 class OutboundError(TransientError):

@@ -153,6 +153,7 @@ class Job:
     error: Problem | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the client's own, returned untouched
     webhook: Webhook | None = None
+    traceparent: str | None = None  # W3C: the request that submitted it; None: it was not traced
     started_at: datetime | None = None
     finished_at: datetime | None = None
     expires_at: datetime | None = None  # set at the end: its files are kept until then

@@ -11,18 +11,21 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from opentelemetry.trace import SpanKind
+
 from core.access.keys import Caller
 from core.audio.probe import probe
 from core.errors import Gone, InputTooLarge, ModelUnavailable, NotFound, QueueError, StorageError, UnsupportedMedia
 from core.file_names import safe_file_name
 from core.jobs import BatchPlace, Device, InputFile, Job, JobStatus, Lane, Progress
 from core.model_catalogue import Origin, find_model
+from core.monitoring.tracing import current_traceparent, span
 from core.object_keys import input_key, job_prefix
 from core.options import EnhanceOptions, resolve_options
 from core.outbound.client import OutboundClient
 from core.outbound.fetch import ANY_MEDIA_TYPE, name_of
 from core.presets import DEFAULT_PRESET
-from core.queue import JobQueue
+from core.queue import JobQueue, job_queue_name
 from core.repository import JobRepository
 from core.settings import Settings
 from core.storage import ObjectStore
@@ -258,6 +261,7 @@ def _new_job(
         progress=Progress(duration_s=input_file.duration_s),
         metadata=request.metadata,
         webhook=request.webhook,
+        traceparent=current_traceparent(),
         created_at=now,
         owner=owner,
         batch=request.batch,
@@ -292,7 +296,8 @@ def probe_stored(stored: InputFile, *, store: ObjectStore, settings: Settings, t
 def _send(job: Job, *, jobs: JobRepository, queue: JobQueue, now: datetime) -> None:
     logger.info("job_submitted", extra={"job_id": job.id, "preset": job.preset, "input_bytes": job.input.bytes})
     try:
-        queue.send_job(job.id, device=job.device, lane=job.lane)
+        with span(f"send {job_queue_name(job.device, job.lane)}", {"limpid.job_id": job.id}, kind=SpanKind.PRODUCER):
+            queue.send_job(job.id, device=job.device, lane=job.lane)
         jobs.mark_sent(job.id, now=now)
     except (QueueError, StorageError) as error:
         logger.warning("job_not_sent", extra={"job_id": job.id, "reason": error.detail})

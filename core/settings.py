@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     use_float32: bool | None = Field(default=None, validation_alias="USE_FLOAT32")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)  # of a worker's /metrics; None: it has none
+    metrics_host: str = "127.0.0.1"  # where a worker's /metrics listens
+    metrics_public: bool = False  # with auth on, the API's /metrics asks for a key with the scope `metrics`, unless set
+    tracing: Literal["on", "off"] = "off"  # on: spans go where OTEL_EXPORTER_OTLP_ENDPOINT says; needs the extra `otel`
 
     @model_validator(mode="before")
     @classmethod

@@ -85,6 +85,7 @@ class JobRow(Base):
     options: Mapped[dict[str, Any]]
     client_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
     webhook: Mapped[dict[str, Any] | None] = mapped_column(JsonColumn)
+    traceparent: Mapped[str | None] = mapped_column(String(55))
 
     owner: Mapped[str | None] = mapped_column(String(36))
     batch_id: Mapped[str | None] = mapped_column(String(36))

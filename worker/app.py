@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, signals
@@ -15,8 +16,11 @@ from celery.worker import state
 
 from core.celery_config import make_celery, prepare_broker
 from core.jobs import Device
+from core.monitoring.tracing_setup import check_tracing
 from core.queue import MAINTENANCE_QUEUE, SWEEP_TASK
 from core.settings import Settings
+from worker.exporter import exported_metrics
+from worker.observer import NobodyWatches, WorkerObserver
 from worker.shutdown import ShutdownFlag, when_parent_dies
 from worker.tasks import ProcessContext, register_tasks
 from worker.workspace import remove_orphans
@@ -37,12 +41,29 @@ def run_worker(settings: Settings, queues: Sequence[str], concurrency: int) -> N
     """
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
     _quieten_celery()
+    check_tracing(settings)
     prepare_broker(settings)
     settings.resolved_scratch_dir.mkdir(parents=True, exist_ok=True)
     remove_orphans(settings.resolved_scratch_dir)
+    with _observer(settings) as observer:
+        _run_worker(settings, queues, concurrency, observer=observer)
+
+
+@contextmanager
+def _observer(settings: Settings) -> Iterator[WorkerObserver]:
+    if settings.metrics_port is None:
+        yield NobodyWatches()
+        return
+    with exported_metrics(
+        settings.resolved_scratch_dir, host=settings.metrics_host, port=settings.metrics_port
+    ) as metrics:
+        yield metrics
+
+
+def _run_worker(settings: Settings, queues: Sequence[str], concurrency: int, *, observer: WorkerObserver) -> None:
     shutdown = ShutdownFlag()
     unusable = ShutdownFlag()
-    context = ProcessContext(settings, shutdown, unusable=unusable)
+    context = ProcessContext(settings, shutdown, unusable=unusable, observer=observer)
     app = make_worker_app(settings, context)
     is_forking = not any(name.startswith(f"{Device.GPU}.") for name in queues)
     if not is_forking:

@@ -13,7 +13,7 @@ from core.errors import QueueError
 from core.queue import JobQueue
 from core.settings import Settings
 from core.webhooks.deliver import Courier
-from core.webhooks.outbox import DeliveryQueue
+from core.webhooks.outbox import DeliveryQueue, Outcome
 from core.webhooks.secrets import signing_secrets
 from worker.lease import utc_now
 
@@ -26,7 +26,7 @@ LOG_KEPT = timedelta(days=30)
 """Deliveries are listed, and can be replayed, for this long."""
 
 
-def make_courier(backend: Backend, settings: Settings) -> Courier:
+def make_courier(backend: Backend, settings: Settings, *, on_attempt: Callable[[Outcome, float], None]) -> Courier:
     """The courier of this process."""
     return Courier(
         queue=backend.deliveries,
@@ -34,6 +34,7 @@ def make_courier(backend: Backend, settings: Settings) -> Courier:
         secrets=signing_secrets(settings),
         rng=random.Random(),
         clock=utc_now,
+        on_attempt=on_attempt,
     )
 
 

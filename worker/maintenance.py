@@ -9,12 +9,15 @@ from core.errors import QueueError
 from core.queue import JobQueue
 from core.repository import RunRepository
 from core.storage import ObjectStore
+from worker.observer import WorkerObserver
 from worker.outputs import delete_attempts
 
 logger = logging.getLogger(__name__)
 
 
-def sweep(runs: RunRepository, queue: JobQueue, store: ObjectStore, *, now: datetime) -> int:
+def sweep(
+    runs: RunRepository, queue: JobQueue, store: ObjectStore, *, now: datetime, observer: WorkerObserver | None = None
+) -> int:
     """Heal expired leases, send the messages that are due, delete what dead runs stored; return how many were sent."""
     result = runs.sweep(now=now)
     for job in result.ended:
@@ -34,4 +37,6 @@ def sweep(runs: RunRepository, queue: JobQueue, store: ObjectStore, *, now: date
         sent += 1
     if sent:
         logger.info("messages sent by the sweep", extra={"sent": sent})
+    if observer is not None:
+        observer.swept(sent=sent, lost=len(result.ended))
     return sent

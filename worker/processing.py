@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from core.errors import InsufficientDisk, InvalidOptions
 from core.jobs import Device, InputFile, Job, OutputFile
+from core.monitoring.tracing import add_span, span
 from core.object_keys import output_key
 from core.storage import ObjectStore
 from worker.fetching import InputFetcher
@@ -63,11 +65,13 @@ class Processor:
         options = _options_of(job)
         with open_workspace(self.scratch_dir, f"{job.id}-{lease.token}") as workspace:
             source = workspace / "input"
-            input_file = self._obtain_input(job, lease, source)
-            reference = self._obtain_reference(job, lease, workspace / "reference")
+            with span("obtain input"):
+                input_file = self._obtain_input(job, lease, source)
+                reference = self._obtain_reference(job, lease, workspace / "reference")
             enhancer = self._engine_of(job, options)
             lease.note_progress()
             lease.check()
+            began_at_ns = time.time_ns()
             result = self.pipeline(
                 source,
                 options=options,
@@ -77,21 +81,26 @@ class Processor:
                 on_progress=lease.report,
                 reference=reference,
             )
-            outputs = []
-            for position, file in enumerate(result.files):
-                lease.check()
-                output = OutputFile(
-                    name=file.name,
-                    role=file.role,
-                    key=output_key(job.id, job.attempt, position),
-                    media_type=file.media_type,
-                    bytes=file.bytes,
-                    sha256=file.sha256,
-                )
-                self._store_file(file.path, output, lease)
-                lease.note_progress()
-                outputs.append(output)
-            return result, outputs
+            _trace_stages(result, began_at_ns)
+            with span("store outputs"):
+                return result, self._store_files(job, lease, result)
+
+    def _store_files(self, job: Job, lease: Lease, result: PipelineResult) -> list[OutputFile]:
+        outputs = []
+        for position, file in enumerate(result.files):
+            lease.check()
+            output = OutputFile(
+                name=file.name,
+                role=file.role,
+                key=output_key(job.id, job.attempt, position),
+                media_type=file.media_type,
+                bytes=file.bytes,
+                sha256=file.sha256,
+            )
+            self._store_file(file.path, output, lease)
+            lease.note_progress()
+            outputs.append(output)
+        return outputs
 
     def _obtain_input(self, job: Job, lease: Lease, path: Path) -> InputFile:
         if not job.input.is_stored:
@@ -127,7 +136,17 @@ class Processor:
             stems=options.stems,
             device=TORCH_DEVICES[job.device],
         )
-        return self.models.get(key)
+        with span("obtain model", {"limpid.model": key.name}):
+            return self.models.get(key)
+
+
+def _trace_stages(result: PipelineResult, began_at_ns: int) -> None:
+    """The stages follow one another; the pipeline, which knows nothing of traces, reports how long each took."""
+    start_ns = began_at_ns
+    for stage, duration_s in result.report.get("stage_s", {}).items():
+        end_ns = start_ns + int(duration_s * 1e9)
+        add_span(str(stage), start_ns=start_ns, end_ns=end_ns)
+        start_ns = end_ns
 
 
 def _options_of(job: Job) -> EnhanceOptions:

@@ -10,13 +10,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.trace import SpanKind
+
 from core.errors import JobCancelled, LeaseLost, TransientError
 from core.jobs import Job, OutputFile
+from core.monitoring.log_context import log_context
+from core.monitoring.tracing import Attributes, span
+from core.queue import job_queue_name
 from core.repository import RunRepository
 from core.run_policy import is_out_of_attempts, retry_delay_s
 from core.settings import Settings
 from worker.failures import INTERNAL_ERROR, problem_of
 from worker.lease import Lease, RunInterrupted, utc_now
+from worker.observer import NobodyWatches, RunEnd, RunOutcome, WorkerObserver
 from worker.outputs import delete_attempts
 from worker.processing import Processor
 
@@ -36,6 +42,7 @@ class JobRunner:
     worker: str  # who claims, for the operator to read
     is_shutting_down: Callable[[], bool]
     busy: threading.Lock = field(default_factory=threading.Lock)  # held while a job runs
+    observer: WorkerObserver = field(default_factory=NobodyWatches)
 
     def run(self, job_id: str) -> None:
         """Claim the job whose turn it is in the queue of `job_id` and bring it to an end; nothing to do when none is.
@@ -48,65 +55,81 @@ class JobRunner:
             if job is None:
                 logger.info("no job to run", extra={"job_id": job_id})
                 return
-            logger.info("job started", extra={"job_id": job.id, "attempt": job.attempt})
-            lease = Lease(
-                self.runs,
-                job,
-                lease_s=self.settings.lease_s,
-                progress_interval_s=self.settings.progress_interval_s,
-                is_shutting_down=self.is_shutting_down,
-                stall_s=self.settings.stall_s,
-            )
-            try:
-                with lease:
-                    has_succeeded = self._execute(job, lease)
-            except LeaseLost:
-                # Whose outputs are whose is now for the other worker and the sweeper to know.
-                logger.warning("job left to another worker", extra={"job_id": job.id, "attempt": job.attempt})
-            else:
-                unused = job.attempt - 1 if has_succeeded else job.attempt
-                delete_attempts(self.processor.store, job.id, attempts=unused)
+            about: Attributes = {"limpid.job_id": job.id, "limpid.attempt": job.attempt, "limpid.preset": job.preset}
+            name = f"run {job_queue_name(job.device, job.lane)}"
+            with (
+                log_context(job_id=job.id, attempt=job.attempt),
+                span(name, about, kind=SpanKind.CONSUMER, parent=job.traceparent) as current,
+            ):
+                end = self._run_claimed(job)
+                current.set_attribute("limpid.outcome", end.outcome.value)
 
-    def _execute(self, job: Job, lease: Lease) -> bool:
-        """Work and write the end; True for success. Raises LeaseLost when the end is not this run's to write."""
+    def _run_claimed(self, job: Job) -> RunEnd:
+        logger.info("job started")
+        self.observer.run_started(job, waited_s=(utc_now() - job.created_at).total_seconds())
+        lease = Lease(
+            self.runs,
+            job,
+            lease_s=self.settings.lease_s,
+            progress_interval_s=self.settings.progress_interval_s,
+            is_shutting_down=self.is_shutting_down,
+            stall_s=self.settings.stall_s,
+        )
+        try:
+            with lease:
+                end = self._execute(job, lease)
+        except LeaseLost:
+            # Whose outputs are whose is now for the other worker and the sweeper to know.
+            logger.warning("job left to another worker")
+            end = RunEnd(job=job, outcome=RunOutcome.LEASE_LOST)
+        else:
+            unused = job.attempt - 1 if end.outcome is RunOutcome.SUCCEEDED else job.attempt
+            delete_attempts(self.processor.store, job.id, attempts=unused)
+        self.observer.run_ended(end)
+        return end
+
+    def _execute(self, job: Job, lease: Lease) -> RunEnd:
+        """Work and write the end. Raises LeaseLost when the end is not this run's to write."""
         try:
             result, outputs = self.processor.process(job, lease)
             lease.persist(lambda: self._succeed(job, lease.token, result, outputs))
         except LeaseLost:
             raise
         except Exception as error:
-            self._end_without_result(job, lease, error)
-            return False
-        return True
+            return self._end_without_result(job, lease, error)
+        return RunEnd(job=job, outcome=RunOutcome.SUCCEEDED, report=result.report)
 
-    def _end_without_result(self, job: Job, lease: Lease, error: Exception) -> None:
+    def _end_without_result(self, job: Job, lease: Lease, error: Exception) -> RunEnd:
         try:
-            lease.persist(lambda: self._write_end(job, lease.token, error))
+            return lease.persist(lambda: self._write_end(job, lease.token, error))
         except JobCancelled:  # a moment ago, so that no other end is allowed
-            lease.persist(lambda: self._write_end(job, lease.token, JobCancelled()))
+            return lease.persist(lambda: self._write_end(job, lease.token, JobCancelled()))
 
-    def _write_end(self, job: Job, lease_token: str, error: Exception) -> None:
+    def _write_end(self, job: Job, lease_token: str, error: Exception) -> RunEnd:
         now = utc_now()
         if isinstance(error, JobCancelled):
             self.runs.confirm_cancelled(job.id, lease_token=lease_token, now=now)
             logger.info("job cancelled", extra={"job_id": job.id})
-        elif isinstance(error, RunInterrupted):
+            return RunEnd(job=job, outcome=RunOutcome.CANCELLED)
+        if isinstance(error, RunInterrupted):
             self.runs.release(job.id, lease_token=lease_token, now=now, counts_as_attempt=False)
             logger.info("job given back", extra={"job_id": job.id})
-        elif isinstance(error, TransientError) and not is_out_of_attempts(job, max_attempts=self.settings.max_attempts):
+            return RunEnd(job=job, outcome=RunOutcome.INTERRUPTED)
+        if isinstance(error, TransientError) and not is_out_of_attempts(job, max_attempts=self.settings.max_attempts):
             delay_s = retry_delay_s(job.attempt)
             self.runs.release(job.id, lease_token=lease_token, now=now, counts_as_attempt=True, retry_after_s=delay_s)
             logger.warning("job put off", extra={"job_id": job.id, "delay_s": delay_s}, exc_info=error)
-        else:
-            problem = problem_of(error)
-            self.runs.fail(job.id, lease_token=lease_token, error=problem, now=now)
-            is_foreseen = problem is not INTERNAL_ERROR
-            logger.log(
-                logging.WARNING if is_foreseen else logging.ERROR,
-                "job failed",
-                extra={"job_id": job.id, "code": problem.code, "detail": problem.detail},
-                exc_info=None if is_foreseen else error,
-            )
+            return RunEnd(job=job, outcome=RunOutcome.PUT_OFF)
+        problem = problem_of(error)
+        self.runs.fail(job.id, lease_token=lease_token, error=problem, now=now)
+        is_foreseen = problem is not INTERNAL_ERROR
+        logger.log(
+            logging.WARNING if is_foreseen else logging.ERROR,
+            "job failed",
+            extra={"job_id": job.id, "code": problem.code, "detail": problem.detail},
+            exc_info=None if is_foreseen else error,
+        )
+        return RunEnd(job=job, outcome=RunOutcome.FAILED, code=problem.code)
 
     def _succeed(self, job: Job, lease_token: str, result: PipelineResult, outputs: list[OutputFile]) -> None:
         now = utc_now()

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -17,6 +18,7 @@ from celery import Celery
 
 from core.backend import Backend, open_backend
 from core.errors import TransientError
+from core.monitoring.tracing_setup import start_tracing
 from core.queue import DELIVER_TASK, RUN_JOB_TASK, SWEEP_TASK
 from core.retention import expire_jobs
 from core.settings import Settings
@@ -27,6 +29,7 @@ from worker.fetching import InputFetcher
 from worker.lease import utc_now
 from worker.maintenance import sweep
 from worker.model_cache import ModelCache, ModelKey
+from worker.observer import NobodyWatches, WorkerObserver
 from worker.presence import Presence
 from worker.processing import Processor
 from worker.runner import JobRunner
@@ -49,17 +52,26 @@ class ProcessContext:
     A fork builds its own: connections must not be shared, and decoders and PyTorch are loaded in the child only.
     """
 
-    def __init__(self, settings: Settings, shutdown: ShutdownFlag, *, unusable: ShutdownFlag | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        shutdown: ShutdownFlag,
+        *,
+        unusable: ShutdownFlag | None = None,
+        observer: WorkerObserver | None = None,
+    ) -> None:
         self._settings = settings
         self._shutdown = shutdown
         self._unusable = unusable or ShutdownFlag()
         self._worker_pid = os.getpid()
         self._pid = 0
+        self.observer = observer or NobodyWatches()
         self._backend: Backend | None = None
         self._runner: JobRunner | None = None
         self._courier: Courier | None = None
         self._presence: Presence | None = None
         self._is_pool_child = False
+        self._finish_tracing: Callable[[], None] = lambda: None
         self._is_terminated = False  # this process alone was told to end
         self.busy = threading.Lock()  # held while a job runs
 
@@ -84,7 +96,7 @@ class ProcessContext:
         """Delivers webhooks."""
         self._forget_parents()
         if self._courier is None:
-            self._courier = make_courier(self.backend, self._settings)
+            self._courier = make_courier(self.backend, self._settings, on_attempt=self.observer.webhook_attempted)
         return self._courier
 
     def find_runner(self) -> JobRunner | None:
@@ -111,9 +123,11 @@ class ProcessContext:
         self._is_pool_child = is_pool_child
         self._presence = Presence(self.backend.fleet, name=self.name, queues=queues)
         self._presence.start()
+        self._finish_tracing = start_tracing(self._settings, service="limpid-worker")
 
     def leave(self) -> None:
         """Say that this process ends."""
+        self._finish_tracing()
         if self._presence is not None:
             self._presence.stop()
 
@@ -143,7 +157,7 @@ class ProcessContext:
         from core.enhancement.pipeline import run_pipeline
         from core.services import check_recording
 
-        load = functools.partial(load_engine, settings=self._settings)
+        load = functools.partial(load_engine, settings=self._settings, observer=self.observer)
         return JobRunner(
             runs=backend.jobs,
             processor=Processor(
@@ -164,10 +178,11 @@ class ProcessContext:
             worker=self.name,
             is_shutting_down=self.is_shutting_down,
             busy=self.busy,
+            observer=self.observer,
         )
 
 
-def load_engine(key: ModelKey, *, settings: Settings) -> Enhancer:
+def load_engine(key: ModelKey, *, settings: Settings, observer: WorkerObserver) -> Enhancer:
     """The engine that `key` describes, with PyTorch limited to the configured number of threads."""
     import torch
 
@@ -175,7 +190,8 @@ def load_engine(key: ModelKey, *, settings: Settings) -> Enhancer:
 
     torch.set_num_threads(settings.torch_num_threads)
     logger.info("loading model", extra={"model": key.name, "device": key.device})
-    return load_enhancer(
+    began_at = time.monotonic()
+    engine = load_enhancer(
         key.name,
         models_dir=settings.resolved_models_dir,
         shifts=key.shifts,
@@ -183,6 +199,8 @@ def load_engine(key: ModelKey, *, settings: Settings) -> Enhancer:
         stems=key.stems,
         device=key.device,
     )
+    observer.model_loaded(key.name, device=key.device, duration_s=time.monotonic() - began_at)
+    return engine
 
 
 def outliving_outages(task: Callable[Arguments, None]) -> Callable[Arguments, None]:
@@ -214,7 +232,7 @@ def register_tasks(app: Celery, context: ProcessContext) -> None:
 
     def sweep_jobs() -> None:
         backend = context.backend
-        sweep(backend.jobs, backend.queue, backend.store, now=utc_now())
+        sweep(backend.jobs, backend.queue, backend.store, now=utc_now(), observer=context.observer)
         expire_jobs(backend.jobs, backend.store, now=utc_now())
         expire_uploads(backend.uploads, jobs=backend.jobs, now=utc_now())
         backend.idempotency.purge(now=utc_now())

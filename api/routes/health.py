@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable
 from importlib.metadata import version
@@ -10,10 +11,11 @@ from importlib.metadata import version
 import anyio
 from fastapi import APIRouter, Response
 
-from api.deps import BackendDep, SettingsDep
+from api.deps import BackendDep, CensusDep, SettingsDep
 from api.schemas import HealthView, ReadinessView, SystemView
-from core.errors import EnhancerError
+from core.errors import EnhancerError, WorkersAbsent, WorkersStalled
 from core.model_catalogue import list_models
+from core.monitoring.census import RecentCensus
 from core.presets import DEFAULT_PRESET
 
 router = APIRouter(tags=["health"])
@@ -33,9 +35,18 @@ async def get_health() -> HealthView:
     summary="Can it serve?",
     responses={503: {"description": "A part does not answer; `checks` says which", "model": ReadinessView}},
 )
-async def get_readiness(backend: BackendDep, response: Response) -> ReadinessView:
-    """Asks the database, the object store and the broker, at the same time, for at most five seconds."""
-    checks = {"database": backend.jobs.check, "store": backend.store.check, "broker": backend.queue.check}
+async def get_readiness(backend: BackendDep, census: CensusDep, response: Response) -> ReadinessView:
+    """Asks the database, the object store and the broker, at the same time, for at most five seconds.
+
+    `workers` is `stalled` when one is idle and `absent` when there is none, while a job that could run has waited for
+    two minutes. That a queue is long, while workers are at work, is no fault.
+    """
+    checks: dict[str, Callable[[], None]] = {
+        "database": backend.jobs.check,
+        "store": backend.store.check,
+        "broker": backend.queue.check,
+        "workers": functools.partial(check_workers, census),
+    }
     outcomes = await asyncio.gather(*(_outcome(name, check) for name, check in checks.items()))
     found = dict(zip(checks, outcomes, strict=True))
     is_ready = all(outcome == "ok" for outcome in outcomes)
@@ -48,6 +59,16 @@ def get_system(settings: SettingsDep) -> SystemView:
     """For clients of `POST /api/enhance`."""
     installed = [listed.record.name for listed in list_models(settings.resolved_models_dir) if listed.is_installed]
     return SystemView(version=version("limpid"), default_preset=DEFAULT_PRESET, models=installed)
+
+
+def check_workers(census: RecentCensus) -> None:
+    """WorkersStalled or WorkersAbsent when jobs wait for workers that do not take them."""
+    latest = census.get()
+    for queue in latest.queues:
+        if queue.is_stalled(now=latest.taken_at):
+            raise WorkersStalled(f"Workers of the queue {queue.name} are idle beside {queue.waiting} jobs that wait.")
+        if queue.has_no_workers(now=latest.taken_at):
+            raise WorkersAbsent(f"The queue {queue.name} has no worker; {queue.waiting} jobs wait in it.")
 
 
 async def _outcome(name: str, check: Callable[[], None]) -> str:

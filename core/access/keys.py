@@ -26,6 +26,7 @@ class Scope(StrEnum):
 
     SUBMIT = "submit"  # submit, cancel and delete jobs of its own
     READ = "read"  # follow, list and fetch jobs of its own
+    METRICS = "metrics"  # read /metrics, and nothing else
     ADMIN = "admin"  # everything, on every key's jobs
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from threading import BoundedSemaphore
 
+from opentelemetry.trace import SpanKind
+
 from core.errors import EnhancerError, ForbiddenUrl, OutboundError
+from core.monitoring.tracing import HEADER, current_traceparent, span
 from core.outbound.client import OutboundClient
 from core.outbound.post import Answer, post_event
-from core.webhooks.outbox import Delivery, DeliveryQueue, DeliveryStatus
+from core.webhooks.outbox import Delivery, DeliveryQueue, DeliveryStatus, Outcome
 from core.webhooks.policy import TIMEOUT_S, outcome_of
 from core.webhooks.signing import key_of, signed_headers
 
@@ -26,15 +30,28 @@ CONCURRENCY = 8
 """Attempts at a time in one process: receivers that answer slowly must not hold up the others."""
 
 
+def _trace_header() -> Mapping[str, str]:
+    traceparent = current_traceparent()
+    return {} if traceparent is None else {HEADER: traceparent}
+
+
+def _ignore(outcome: Outcome, duration_s: float) -> None:
+    return
+
+
 @dataclass(frozen=True, kw_only=True)
 class Courier:
-    """Makes attempts. `secrets` are the server's, the current one first: they sign what has no secret of its own."""
+    """Makes attempts. `secrets` are the server's, the current one first: they sign what has no secret of its own.
+
+    `on_attempt` is told what each attempt came to and how many seconds it took, from any of the courier's threads.
+    """
 
     queue: DeliveryQueue
     client: OutboundClient
     secrets: Sequence[str] = field(repr=False)
     rng: Random
     clock: Callable[[], datetime]
+    on_attempt: Callable[[Outcome, float], None] = _ignore
 
     def deliver_due(self, may_go_on: Callable[[], bool] = lambda: True) -> int:
         """Make an attempt at every delivery that is due, as long as `may_go_on`; how many.
@@ -58,9 +75,14 @@ class Courier:
         return len(attempts)
 
     def _attempt(self, delivery: Delivery) -> None:
-        answer = self._send(delivery)
-        now = self.clock()
-        outcome = outcome_of(delivery, answer, rng=self.rng, now=now)
+        began_at = time.monotonic()
+        about = {"limpid.job_id": delivery.job_id or "", "limpid.delivery_id": delivery.id}
+        with span("deliver webhook", about, kind=SpanKind.CLIENT, parent=delivery.traceparent) as attempt:
+            answer = self._send(delivery)
+            now = self.clock()
+            outcome = outcome_of(delivery, answer, rng=self.rng, now=now)
+            attempt.set_attribute("limpid.outcome", outcome.status.value)
+        self.on_attempt(outcome, time.monotonic() - began_at)
         is_recorded = self.queue.record(delivery, outcome, now=now)
         logger.log(
             logging.INFO if outcome.status is DeliveryStatus.DELIVERED else logging.WARNING,
@@ -82,7 +104,7 @@ class Courier:
         if not keys:
             return OutboundError("The worker has no LIMPID_WEBHOOK_SECRET to sign the event with.")
         body = delivery.payload.encode()
-        headers = signed_headers(delivery.id, body, keys=keys, sent_at=self.clock())
+        headers = {**signed_headers(delivery.id, body, keys=keys, sent_at=self.clock()), **_trace_header()}
         try:
             return post_event(delivery.url, body, headers=headers, timeout_s=TIMEOUT_S, client=self.client)
         except (ForbiddenUrl, OutboundError) as error:

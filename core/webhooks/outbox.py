@@ -37,6 +37,7 @@ class Delivery:
     batch_id: str | None = None  # of a batch's own event; a job's names its job alone
     owner: str | None = None  # the API key's id; None: made while authentication was off
     secret: str | None = field(default=None, repr=False)  # None: the server's
+    traceparent: str | None = None  # W3C: the request that submitted the job
     status: DeliveryStatus = DeliveryStatus.PENDING
     attempts: int = 0  # begun so far
     next_attempt_at: datetime | None = None  # None: there is none

@@ -28,7 +28,16 @@ def add_job_event(session: Session, job: Job, *, now: datetime) -> None:
     if job.webhook is None or event not in job.webhook.events:
         return
     payload = job_payload(event, job, now=now)
-    add_event(session, event, job.webhook, payload, owner=job.owner, job_id=job.id, now=now)
+    add_event(
+        session,
+        event,
+        job.webhook,
+        payload,
+        owner=job.owner,
+        job_id=job.id,
+        traceparent=job.traceparent,
+        now=now,
+    )
 
 
 def add_event(
@@ -41,6 +50,7 @@ def add_event(
     now: datetime,
     job_id: str | None = None,
     batch_id: str | None = None,
+    traceparent: str | None = None,
 ) -> None:
     """Store an event that comes true in this very transaction."""
     is_off = session.scalar(select(exists().where(_is_disabled(), DeliveryRow.url == webhook.url)))
@@ -53,6 +63,7 @@ def add_event(
             event=event.value,
             url=webhook.url,
             secret=webhook.secret,
+            traceparent=traceparent,
             payload=payload,
             status=(DeliveryStatus.DISABLED if is_off else DeliveryStatus.PENDING).value,
             created_at=now,
@@ -85,6 +96,7 @@ class SqlOutbox:
                     event=delivery.event.value,
                     url=delivery.url,
                     secret=delivery.secret,
+                    traceparent=delivery.traceparent,
                     payload=delivery.payload,
                     status=delivery.status.value,
                     created_at=delivery.created_at,
@@ -243,6 +255,7 @@ def _delivery_of(row: DeliveryRow) -> Delivery:
         batch_id=row.batch_id,
         owner=row.owner,
         secret=row.secret,
+        traceparent=row.traceparent,
         status=DeliveryStatus(row.status),
         attempts=row.attempts,
         next_attempt_at=row.next_attempt_at,

@@ -12,7 +12,6 @@ from fastapi.testclient import TestClient
 from api.main import create_app
 from core.backend import Backend
 from core.database import engine_of
-from core.fleet.fleet_sql import SqlFleet
 from core.outbound.client import OutboundClient
 from core.settings import Settings
 from core.uploads.parts_stored import StoredParts
@@ -22,6 +21,7 @@ from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, Fak
 from tests.batch_fakes import FakeBatchRepository
 from tests.estimation_fakes import FakeRunHistory
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
+from tests.monitoring_fakes import FakeCensusTaker, FakeFleet
 
 
 @pytest.fixture
@@ -60,6 +60,16 @@ def uploads() -> FakeUploadRepository:
 
 
 @pytest.fixture
+def fleet() -> FakeFleet:
+    return FakeFleet()
+
+
+@pytest.fixture
+def census_taker() -> FakeCensusTaker:
+    return FakeCensusTaker()
+
+
+@pytest.fixture
 def backend(
     store: FakeObjectStore,
     jobs: FakeJobRepository,
@@ -68,6 +78,8 @@ def backend(
     idempotency: FakeIdempotencyRepository,
     uploads: FakeUploadRepository,
     batches: FakeBatchRepository,
+    fleet: FakeFleet,
+    census_taker: FakeCensusTaker,
 ) -> Iterator[Backend]:
     engine = engine_of("sqlite://")  # without tables: the tests of webhooks bring their own
     yield Backend(
@@ -81,7 +93,8 @@ def backend(
         history=FakeRunHistory(jobs),
         batches=batches,
         deliveries=SqlOutbox(engine),
-        fleet=SqlFleet(engine),
+        fleet=fleet,
+        census=census_taker,
         outbound=OutboundClient(resolve=fake_resolve),
     )
     engine.dispose()

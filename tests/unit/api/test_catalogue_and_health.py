@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 import pytest
 from fastapi.testclient import TestClient
 
 from api.routes import health
+from core.fleet.queue_state import STALLED_AFTER_S, QueueState
+from core.jobs import Device, Lane
 from core.model_catalogue import MODELS
 from core.options import resolve_options
 from core.presets import DEFAULT_PRESET, PRESETS
 from core.settings import Settings
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
+from tests.monitoring_fakes import FakeFleet
 
 
 def test_every_preset_is_listed_with_what_it_resolves_to(client: TestClient) -> None:
@@ -79,7 +84,10 @@ class TestReadiness:
         response = client.get("/readyz")
 
         assert response.status_code == 200
-        assert response.json() == {"status": "ready", "checks": {"database": "ok", "store": "ok", "broker": "ok"}}
+        assert response.json() == {
+            "status": "ready",
+            "checks": {"database": "ok", "store": "ok", "broker": "ok", "workers": "ok"},
+        }
 
     @pytest.mark.parametrize(
         ("part", "code"), [("database", "storage_error"), ("store", "storage_error"), ("broker", "queue_error")]
@@ -98,7 +106,55 @@ class TestReadiness:
         response = client.get("/readyz")
 
         assert response.status_code == 503
-        assert response.json()["checks"] == {"database": "ok", "store": "ok", "broker": "ok", part: code}
+        assert response.json()["checks"] == {
+            "database": "ok",
+            "store": "ok",
+            "broker": "ok",
+            "workers": "ok",
+            part: code,
+        }
+
+    @pytest.mark.parametrize(
+        ("workers", "code"), [(0, "absent"), (1, "stalled")], ids=["no worker", "a worker that is idle"]
+    )
+    def test_jobs_that_nobody_takes_make_it_unavailable(
+        self, client: TestClient, fleet: FakeFleet, workers: int, code: str
+    ) -> None:
+        since = datetime.now(UTC) - timedelta(seconds=STALLED_AFTER_S + 1)
+        fleet.queues = [
+            QueueState(
+                device=Device.CPU,
+                lane=Lane.BULK,
+                waiting=1,
+                waiting_since=since,
+                workers=workers,
+                idle_since=since if workers else None,
+            )
+        ]
+
+        response = client.get("/readyz")
+
+        assert response.status_code == 503
+        assert response.json()["checks"]["workers"] == code
+
+    def test_a_long_queue_beside_workers_at_work_is_no_fault(self, client: TestClient, fleet: FakeFleet) -> None:
+        since = datetime.now(UTC) - timedelta(days=1)
+        fleet.queues = [
+            QueueState(device=Device.CPU, lane=Lane.BULK, waiting=10_000, waiting_since=since, running=4, workers=4)
+        ]
+
+        assert client.get("/readyz").status_code == 200
+
+    def test_what_is_wrong_is_said_without_addresses(
+        self, client: TestClient, fleet: FakeFleet, jobs: FakeJobRepository, settings: Settings
+    ) -> None:
+        fleet.is_down = jobs.is_down = True
+
+        told = client.get("/readyz").text
+
+        assert json.loads(told)["checks"]["workers"] == "storage_error"
+        assert "://" not in told
+        assert str(settings.data_dir) not in told
 
     def test_part_that_hangs_is_named_in_time(
         self, client: TestClient, store: FakeObjectStore, monkeypatch: pytest.MonkeyPatch

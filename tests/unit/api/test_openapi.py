@@ -64,6 +64,7 @@ def test_surface_is_complete(document: dict[str, Any]) -> None:
         "GET /api/health",
         "GET /healthz",
         "GET /readyz",
+        "GET /metrics",
     }
 
 

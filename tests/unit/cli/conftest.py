@@ -25,6 +25,7 @@ from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, Fak
 from tests.batch_fakes import FakeBatchRepository
 from tests.estimation_fakes import FakeRunHistory
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
+from tests.monitoring_fakes import FakeCensusTaker, FakeFleet
 from tests.unit.api.jobs_on_record import finish, start
 
 RESULT = b"RIFF enhanced"
@@ -82,6 +83,8 @@ def transport(
         history=FakeRunHistory(jobs),
         batches=FakeBatchRepository(jobs),
         deliveries=SqlOutbox(create_engine_for(settings)),
+        fleet=FakeFleet(),
+        census=FakeCensusTaker(),
         outbound=OutboundClient(resolve=fake_resolve),
     )
     server = TestClient(create_app(settings, backend))
