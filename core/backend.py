@@ -102,6 +102,8 @@ def prepare_backend(settings: Settings) -> None:
     store = open_store(settings)
     if isinstance(store, S3ObjectStore):
         store.ensure_bucket()
+        if settings.s3_cors_origins:
+            store.allow_origins(settings.s3_cors_origins)
     store.check()
 
 

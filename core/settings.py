@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     s3_region: str = "us-east-1"
     s3_access_key: SecretStr | None = None
     s3_secret_key: SecretStr | None = None
+    s3_cors_origins: Annotated[tuple[str, ...], NoDecode] = ()  # pages that may use presigned URLs; set by `migrate`
 
     lease_s: float = Field(default=60.0, gt=0)  # a run whose heartbeat is older than this may be taken over
     stall_s: float = Field(default=900.0, gt=0)  # a run without progress for so long lets its lease expire
@@ -123,6 +124,13 @@ class Settings(BaseSettings):
     @classmethod
     def _check_demucs_model(cls, value: str | None) -> str | None:
         return None if value is None else check_separator(value)
+
+    @field_validator("s3_cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
 
     @field_validator("webhook_allow", mode="before")
     @classmethod

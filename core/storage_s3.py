@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -31,12 +31,14 @@ PART_BYTES = 8 * 1024**2  # S3 allows 10,000 parts: objects up to 78 GiB
 READ_AHEAD_BYTES = 1024**2
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 60
+CORS_MAX_AGE_S = 3600  # a browser asks again after this
 ATTEMPTS = 4  # of each request, with botocore's back-off between them
 
 logger = logging.getLogger(__name__)
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _ALREADY_THERE = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
+_NOT_OFFERED = frozenset({"NotImplemented", "501", "MethodNotAllowed", "405"})
 
 
 class S3ObjectWriter:
@@ -187,6 +189,29 @@ class S3ObjectStore:
             self._create_bucket()
         except BotoCoreError as error:
             raise StorageError("The object store did not answer.") from error
+
+    def allow_origins(self, origins: Sequence[str]) -> bool:
+        """Let pages of these origins fetch, and send parts of uploads, by presigned URL (CORS).
+
+        False, with a warning, where the server cannot be told: it then has a setting of its own for it.
+        """
+        rule = {
+            "AllowedOrigins": list(origins),
+            "AllowedMethods": ["GET", "HEAD", "PUT"],
+            "AllowedHeaders": ["*"],
+            "ExposeHeaders": ["ETag", "Content-Range", "Content-Length", "Accept-Ranges"],
+            "MaxAgeSeconds": CORS_MAX_AGE_S,
+        }
+        try:
+            self._client.put_bucket_cors(Bucket=self._bucket, CORSConfiguration={"CORSRules": [cast(Any, rule)]})
+        except ClientError as error:
+            if _code(error) not in _NOT_OFFERED:
+                raise _refusal(error) from error
+            logger.warning("cors_not_set", extra={"reason": _code(error)})
+            return False
+        except BotoCoreError as error:
+            raise StorageError("The object store did not answer.") from error
+        return True
 
     def open_writer(self, key: str, *, media_type: str) -> S3ObjectWriter:
         """Stream bytes into a new object."""
