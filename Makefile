@@ -12,7 +12,15 @@ PYTHON ?= $(shell for python in python3.11 python3 python; do \
 	then command -v $$python; break; fi; done)
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo up test test-unit test-integration test-e2e lint format bench clean
+PAGE := web/dist/index.html
+PAGE_SOURCES := $(shell find web/src web/plugins web/index.html web/vite.config.ts -type f ! -name schema.d.ts) \
+	$(wildcard api/*.py api/routes/*.py core/options.py core/presets.py core/jobs.py)
+NODE_MODULES := web/node_modules/.package-lock.json
+HAS_NPM := $(shell command -v npm >/dev/null && node -e 'const [major, minor] = process.versions.node.split("."); \
+	process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null && echo yes)
+NO_NPM := The page at / is not built: npm with Node 20.19 or later was not found. Everything else works without it.
+
+.PHONY: help setup demo up web browser test test-unit test-integration test-e2e lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,13 +39,32 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## enhance the bundled noisy recording over REST and show the difference
 	$(BIN)/limpid demo
 
-up: $(STAMP) ## the embedded stack on http://127.0.0.1:8000, until Ctrl-C
+up: $(STAMP) ## the embedded stack and its page on http://127.0.0.1:8000, until Ctrl-C
+	@$(MAKE) --no-print-directory web || echo "The page at / could not be built. Everything else works without it." >&2
 	@exec $(BIN)/limpid up
+
+ifeq ($(HAS_NPM),yes)
+web: $(PAGE) ## build the page that the API serves at /
+else
+web:
+	@echo "$(NO_NPM)" >&2
+endif
+
+$(PAGE): $(NODE_MODULES) $(PAGE_SOURCES) | $(STAMP)
+	$(BIN)/python -m api.document > web/openapi.json
+	cd web && npm run --silent build
+
+$(NODE_MODULES): web/package.json web/package-lock.json
+	cd web && npm ci --silent
+	@touch $@
+
+browser: ## Chromium for the tests of the page, where this machine lets us install it
+	@tests/e2e/web/install-browser
 
 # One thread per process: a second OpenMP thread only takes time from the other test process.
 test test-unit test-integration test-e2e: export OMP_NUM_THREADS ?= 1
 
-test: test-unit ## unit, integration (real servers) and end-to-end tests
+test: test-unit browser web ## unit, integration (real servers) and end-to-end tests
 	$(BIN)/python -m pytest tests/integration tests/e2e $(PYTEST_ARGS)
 
 test-unit: $(STAMP) ## the fast tests alone: no services, no network
@@ -46,13 +73,19 @@ test-unit: $(STAMP) ## the fast tests alone: no services, no network
 test-integration: $(STAMP) ## the tests that start Postgres, Redis and an S3 server
 	$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
 
-test-e2e: $(STAMP) ## the tests that run the commands as a user does
+test-e2e: $(STAMP) browser web ## the tests that run the commands as a user does
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 
-lint: $(STAMP) ## ruff, ruff format, mypy
+lint: $(STAMP) $(if $(HAS_NPM),$(NODE_MODULES)) ## ruff, ruff format, mypy; tsc and eslint where npm is there
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+ifeq ($(HAS_NPM),yes)
+	$(BIN)/python -m api.document > web/openapi.json
+	cd web && npm run --silent lint
+else
+	@echo "The page in web/ was not checked: npm with Node 20.19 or later was not found." >&2
+endif
 
 format: $(STAMP) ## let ruff fix and format
 	$(BIN)/ruff check --fix .
@@ -62,5 +95,5 @@ bench: $(STAMP) ## measure speed and memory on this machine
 	$(BIN)/limpid bench
 
 clean: ## remove the environment, caches and demo output; never limpid-data
-	rm -rf $(VENV) build dist demo-output *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist demo-output web/dist web/node_modules *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ from api.errors import install_error_handlers
 from api.exposure import LoopbackNameMiddleware, SameOriginMiddleware, check_exposure
 from api.metrics import ApiMetrics, RequestMetricsMiddleware
 from api.openapi import ANY_PROBLEM, TAGS, add_problem_schemas
+from api.page import install_page
 from api.request_id import RequestIdMiddleware
 from api.routes import batches, enhance, estimate, events, health, jobs, metrics, models, presets, uploads, webhooks
 from api.schemas import API_PREFIX
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
         app.include_router(module.router, prefix=API_PREFIX)
     for module in (enhance, health, metrics):
         app.include_router(module.router)
+    install_page(app, settings)
     return app
 
 

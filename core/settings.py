@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("limpid-data")
     models_dir: Path | None = None  # None: data_dir/models
     scratch_dir: Path | None = None  # None: data_dir/scratch
+    web_dir: Path | None = None  # the built page; None: web/dist beside the packages
     database_url: SecretStr | None = None  # None: SQLite in data_dir
     broker_url: SecretStr | None = None  # None: filesystem:// in data_dir/broker
 
@@ -148,6 +149,11 @@ class Settings(BaseSettings):
         """The secrets that sign events, the current one first; none when none is configured."""
         given = [secret.get_secret_value() for secret in (self.webhook_secret, self.webhook_previous_secrets) if secret]
         return tuple(part.strip() for part in ",".join(given).split(",") if part.strip())
+
+    @property
+    def resolved_web_dir(self) -> Path:
+        """Where the built page is looked for; it need not be there."""
+        return self.web_dir or Path(__file__).parents[1] / "web" / "dist"
 
     @property
     def operator_defaults(self) -> OperatorDefaults:

@@ -40,6 +40,10 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 POLL_AFTER_S = 1
 PRESIGNED_URL_S = 3600  # a download may start this long after the redirect
 MAX_PAGE = 200
+RedirectDep = Annotated[
+    bool,
+    Query(description="false: send the file through this server, for a page that may not talk to the object store"),
+]
 _CURSOR = r"^[\w.:=-]{1,200}$"
 
 
@@ -169,19 +173,69 @@ def delete(caller: SubmitterDep, job_id: JobIdDep, backend: BackendDep) -> None:
         416: problem("The range lies outside the file"),
     },
 )
-async def get_output(request: Request, caller: ReaderDep, job_id: JobIdDep, name: str, backend: BackendDep) -> Response:
+async def get_output(
+    request: Request,
+    caller: ReaderDep,
+    job_id: JobIdDep,
+    name: str,
+    backend: BackendDep,
+    redirect: RedirectDep = True,
+) -> Response:
     """One file of a finished job, whole or by Range. Where the store can serve it by itself, a redirect to it."""
     output = await run_in_threadpool(_find_output, job_id, name, backend, caller)
-    # A presigned URL is for GET alone, so HEAD is answered here.
-    if request.method == "GET" and (url := await run_in_threadpool(_presign, output, backend)):
-        return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
-    return await send_output(request, output, store=backend.store)
+    return await _deliver(request, output, backend, redirect=redirect)
+
+
+@router.head("/{job_id}/input", include_in_schema=False)
+@router.get(
+    "/{job_id}/input",
+    summary="Fetch the recording that was submitted",
+    response_class=Response,
+    responses={
+        200: {"description": "The file", "content": {"application/octet-stream": {}}, "headers": ETAG_HEADER},
+        206: {"description": "The part that Range asks for"},
+        307: {"description": "The file is at this URL, which needs no key and is good for an hour"},
+        **NOT_MODIFIED,
+        **problems({404: NotFound, 409: Conflict, 410: Expired, 503: StorageError}),
+        416: problem("The range lies outside the file"),
+    },
+)
+async def get_input(
+    request: Request, caller: ReaderDep, job_id: JobIdDep, backend: BackendDep, redirect: RedirectDep = True
+) -> Response:
+    """The job's recording as it came, whole or by Range, to hear what was before. 409 until it has been fetched from
+    its URL."""
+    recording = await run_in_threadpool(_find_input, job_id, backend, caller)
+    return await _deliver(request, recording, backend, redirect=redirect)
 
 
 def _is_news(request: Request) -> Callable[[JobDocument], bool]:
     if "if-none-match" in request.headers:
         return lambda document: not is_not_modified(request, document.etag)
     return lambda document: document.view.status.is_terminal
+
+
+async def _deliver(request: Request, file: OutputFile, backend: Backend, *, redirect: bool) -> Response:
+    # A presigned URL is for GET alone, so HEAD is answered here.
+    if redirect and request.method == "GET" and (url := await run_in_threadpool(_presign, file, backend)):
+        return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
+    return await send_output(request, file, store=backend.store)
+
+
+def _find_input(job_id: str, backend: Backend, caller: Caller) -> OutputFile:
+    job = find_job(job_id, jobs=backend.jobs, caller=caller)
+    check_not_expired(job, now=datetime.now(UTC))
+    recording = job.input
+    if not recording.is_stored:
+        raise Conflict("The job's recording has not been fetched from its URL.")
+    return OutputFile(
+        name=recording.name,
+        role="input",
+        key=recording.key,
+        bytes=recording.bytes,
+        sha256=recording.sha256,
+        media_type=recording.media_type,
+    )
 
 
 def _find_output(job_id: str, name: str, backend: Backend, caller: Caller) -> OutputFile:

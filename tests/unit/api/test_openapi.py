@@ -43,6 +43,7 @@ def test_surface_is_complete(document: dict[str, Any]) -> None:
         "POST /api/v1/jobs/{job_id}/cancel",
         "GET /api/v1/jobs/{job_id}/events",
         "GET /api/v1/jobs/{job_id}/outputs/{name}",
+        "GET /api/v1/jobs/{job_id}/input",
         "POST /api/v1/batches",
         "GET /api/v1/batches/{batch_id}",
         "POST /api/v1/batches/{batch_id}/cancel",

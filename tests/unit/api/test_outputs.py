@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
 
 from api.downloads import ByteRange, parse_range
+from core.ids import new_id
 from core.jobs import Job
 from tests.fakes import FakeJobRepository, FakeObjectStore
 from tests.unit.api.jobs_on_record import add_queued, add_succeeded, fail, start
@@ -168,3 +170,36 @@ def test_name_in_any_script_reaches_the_header(
 
 def test_empty_file_has_no_range() -> None:
     assert parse_range("bytes=0-", 0) == ByteRange(start=0, stop=0)
+
+
+def test_page_that_may_not_talk_to_the_store_gets_the_file_itself(
+    client: TestClient, store: FakeObjectStore, href: str
+) -> None:
+    store.presign_base = "https://objects.example"
+
+    response = client.get(href, params={"redirect": "false"}, follow_redirects=False)
+
+    assert (response.status_code, response.content) == (200, DATA)
+
+
+def test_recording_is_sent_as_it_came(client: TestClient, jobs: FakeJobRepository, store: FakeObjectStore) -> None:
+    job = add_succeeded(jobs, store, {})
+    store.put(job.input.key, DATA[: job.input.bytes])
+    href = f"/api/v1/jobs/{job.id}/input"
+
+    whole = client.get(href)
+    part = client.get(href, headers={"Range": "bytes=1-4"})
+
+    assert (whole.status_code, whole.content) == (200, DATA[: job.input.bytes])
+    assert whole.headers["Content-Disposition"] == f'attachment; filename="{job.input.name}"'
+    assert (part.status_code, part.content) == (206, DATA[1:5])
+
+
+def test_recording_that_has_not_been_fetched_is_a_conflict(client: TestClient, jobs: FakeJobRepository) -> None:
+    known = add_queued(jobs)
+    job = replace(known, id=new_id(), input=replace(known.input, bytes=0, sha256="", url="https://example.com/a.wav"))
+    jobs.add(job)
+
+    response = client.get(f"/api/v1/jobs/{job.id}/input")
+
+    assert (response.status_code, response.json()["code"]) == (409, "conflict")

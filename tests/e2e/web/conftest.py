@@ -1,0 +1,68 @@
+"""A real Chromium before the embedded stack. Without Chromium or the built page these tests are skipped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.e2e.stack import RunningStack, running_stack
+
+ROOT = Path(__file__).parents[3]
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TIMEOUT_MS = 30_000.0
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        pytest.skip("Chromium was not found: `make browser` installs it where apt-get can")
+    if not (ROOT / "web" / "dist" / "index.html").is_file():
+        pytest.skip("the page has not been built: `make web` does it where npm is")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, headless=True, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def stack(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with running_stack(tmp_path_factory.mktemp("page") / "data") as stack:
+        yield stack
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(TIMEOUT_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, stack: RunningStack) -> Iterator[Page]:
+    """The page, open; whatever a test does with it, nothing may throw, and nothing may be asked of another origin."""
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)
+    page.on("request", lambda request: faults.append(request.url) if not _is_own(request.url, stack.url) else None)
+    page.goto(stack.url)
+    yield page
+    assert faults == []
+
+
+def _is_own(url: str, origin: str) -> bool:
+    return url.removeprefix("blob:").startswith(f"{origin}/")

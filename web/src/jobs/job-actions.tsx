@@ -1,0 +1,68 @@
+import { useState, type ReactElement } from "react";
+
+import { describeProblem } from "../api/client";
+import { hasEnded, type Job, type Problem } from "../api/types";
+import { Icon } from "../shell/icons";
+import { ProblemNotice } from "../shell/notice";
+import { go, START_PATH } from "../shell/route";
+import { stageFiles } from "../submit/staged";
+import { cancelJob, deleteJob, fetchRecording } from "./actions";
+
+/** Cancel, run again, delete. */
+export function JobActions({ job }: { job: Job }): ReactElement {
+  const [isBusy, setIsBusy] = useState(false);
+  const [isAsking, setIsAsking] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const run = (action: () => Promise<void>): void => {
+    setIsBusy(true);
+    setProblem(null);
+    action()
+      .catch((error: unknown) => setProblem(describeProblem(error)))
+      .finally(() => setIsBusy(false));
+  };
+  const again = async (): Promise<void> => {
+    stageFiles([await fetchRecording(job)]);
+    go(START_PATH);
+  };
+  const remove = async (): Promise<void> => {
+    await deleteJob(job);
+    go(START_PATH);
+  };
+  return (
+    <div className="flex flex-col gap-3">
+      <div className="flex flex-wrap gap-2">
+        {!hasEnded(job) && (
+          <button
+            type="button"
+            className="button"
+            disabled={isBusy || job.status === "cancelling"}
+            onClick={() => run(() => cancelJob(job))}
+          >
+            <Icon name="cancel" className="size-4" /> Cancel
+          </button>
+        )}
+        {hasEnded(job) && (
+          <button type="button" className="button" disabled={isBusy} onClick={() => run(again)}>
+            <Icon name="retry" className="size-4" /> {job.status === "succeeded" ? "Run again" : "Retry"}
+          </button>
+        )}
+        {hasEnded(job) && !isAsking && (
+          <button type="button" className="button" disabled={isBusy} onClick={() => setIsAsking(true)}>
+            <Icon name="delete" className="size-4" /> Delete
+          </button>
+        )}
+        {isAsking && (
+          <>
+            <button type="button" className="button border-danger text-danger" disabled={isBusy} onClick={() => run(remove)}>
+              Delete recording and results
+            </button>
+            <button type="button" className="button" onClick={() => setIsAsking(false)}>
+              Keep
+            </button>
+          </>
+        )}
+      </div>
+      {problem !== null && <ProblemNotice problem={problem} />}
+    </div>
+  );
+}

@@ -1,0 +1,76 @@
+import type { ReactElement } from "react";
+
+import { clock, duration, fileSize } from "../shell/format";
+import { Icon } from "../shell/icons";
+import { batchPath, go, jobPath } from "../shell/route";
+import { useStore } from "../state/store";
+import type { PresetOffer } from "./catalogue";
+import { settings, wantedOf } from "./settings";
+import { staged, unstageFile, type StagedFile } from "./staged";
+import { submitBatch, submitFiles } from "./submissions";
+
+interface Props {
+  files: readonly StagedFile[];
+  preset: PresetOffer | undefined;
+  duration_s: number | null;
+}
+
+/** The files that have been chosen, and the button that sends them. */
+export function Tray({ files, preset, duration_s }: Props): ReactElement {
+  const chosen = useStore(settings);
+  const isMany = files.length > 1;
+  const send = (): void => {
+    const all = files.map((one) => one.file);
+    staged.set([]);
+    if (isMany && chosen.isBatch) submitBatch(all, wantedOf(chosen), (batch) => go(batchPath(batch.id)));
+    else submitFiles(all, wantedOf(chosen), (job) => (isMany ? undefined : go(jobPath(job.id))));
+  };
+  const eta_s = duration_s === null || preset?.rtf == null ? null : duration_s * preset.rtf;
+  return (
+    <section aria-labelledby="tray-heading" className="card">
+      <h2 id="tray-heading" className="sr-only">
+        Chosen recordings
+      </h2>
+      <ul className="max-h-72 divide-y divide-line overflow-y-auto" tabIndex={files.length > 5 ? 0 : -1}>
+        {files.map(({ file, duration_s: length_s }) => (
+          <li key={`${file.webkitRelativePath}${file.name}${file.lastModified}`} className="flex items-center gap-3 py-1.5 pr-2 pl-4">
+            <span className="min-w-0 flex-1 truncate">{file.name}</span>
+            <span className="text-sm whitespace-nowrap text-muted">
+              {length_s !== null && `${clock(length_s)} · `}
+              {fileSize(file.size)}
+            </span>
+            <button
+              type="button"
+              className="button button-quiet px-2"
+              aria-label={`Leave out ${file.name}`}
+              onClick={() => unstageFile(file)}
+            >
+              <Icon name="cancel" className="size-4" />
+            </button>
+          </li>
+        ))}
+      </ul>
+      <div className="flex flex-wrap items-center gap-x-5 gap-y-3 border-t border-line p-4">
+        <button type="button" className="button button-primary px-6 text-base" onClick={send} disabled={preset?.is_installed !== true}>
+          {isMany ? `Start with ${files.length} recordings` : "Start"}
+        </button>
+        {isMany && (
+          <label className="flex min-h-10 items-center gap-2 text-sm">
+            <input
+              type="checkbox"
+              className="size-4"
+              checked={chosen.isBatch}
+              onChange={(event) => settings.set({ ...chosen, isBatch: event.target.checked })}
+            />
+            As one batch
+          </label>
+        )}
+        <p className="text-sm text-muted">
+          {preset?.title}
+          {duration_s !== null && ` · ${duration(duration_s)} of audio`}
+          {eta_s !== null && ` · takes about ${duration(eta_s)}`}
+        </p>
+      </div>
+    </section>
+  );
+}
