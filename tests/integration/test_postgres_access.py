@@ -15,6 +15,7 @@ from core.fleet.fleet_sql import SqlFleet
 from core.idempotency_sql import SqlIdempotencyRepository
 from core.repository_sql import SqlJobRepository
 from core.uploads.upload_sql import SqlUploadRepository
+from tests.contracts.census import CensusContract
 from tests.contracts.fleet import KEY_MAX_RUNNING as FLEET_KEY_MAX_RUNNING
 from tests.contracts.fleet import FleetContract
 from tests.contracts.history import HistoryContract
@@ -89,3 +90,7 @@ class TestPostgresFleet(FleetContract):
     @pytest.fixture
     def fleet(self, engine: Engine) -> SqlFleet:
         return SqlFleet(engine, key_max_running=FLEET_KEY_MAX_RUNNING)
+
+
+class TestPostgresCensus(CensusContract):
+    """The contract on Postgres."""

@@ -16,7 +16,8 @@ from core.fleet.queue_state import QueueState
 from core.jobs import Device, JobStatus
 from core.queue import MAINTENANCE_QUEUE
 from tests.integration.stack import STOP_TIMEOUT_S, Stack, children_of
-from tests.servers import wait_until
+from tests.scraping import scrape
+from tests.servers import free_port, wait_until
 from worker.lease import utc_now
 
 START_TIMEOUT_S = 60.0
@@ -71,12 +72,17 @@ def test_a_stopped_gpu_worker_gives_its_job_back(gpu_stack: Stack, recording: Pa
 def test_a_process_at_its_limit_is_replaced_after_its_job(
     tmp_path: Path, recording: Path, limit: dict[str, str]
 ) -> None:
-    stack = Stack.open(tmp_path / "data", limit)
+    port = free_port()
+    stack = Stack.open(tmp_path / "data", {**limit, "LIMPID_METRICS_PORT": str(port)})
     try:
         stack.start_worker()
         stack.open_gate(GATED)
 
         ended = [stack.wait_until_ended(stack.submit(recording)) for _ in range(2)]
+        # The second process goes on with the count of the first; it counts a run just after the job has ended.
+        wait_until(
+            lambda: scrape(port)["limpid_job_runs_total"] == 2, timeout_s=START_TIMEOUT_S, what="both runs are counted"
+        )
     finally:
         stack.close()
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import socket
-import urllib.request
 from pathlib import Path
 
 import pytest
 from billiard.context import ForkContext
 from prometheus_client import CollectorRegistry, values
-from prometheus_client.parser import text_string_to_metric_families
 
 from core.jobs import Stage
 from core.webhooks.outbox import DeliveryStatus, Outcome
 from tests.factories import make_job
+from tests.scraping import scrape
+from tests.servers import free_port
 from worker.exporter import exported_metrics
 from worker.metrics import WorkerMetrics
 from worker.observer import RunEnd, RunOutcome
@@ -100,7 +99,7 @@ def test_processes_of_a_worker_count_together_and_their_successors_go_on(
 ) -> None:
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
-    port = _free_port()
+    port = free_port()
 
     with exported_metrics(tmp_path, host="127.0.0.1", port=port) as metrics:
         for place, peak_bytes in ((0, 300), (1, 200), (0, 100)):
@@ -109,7 +108,7 @@ def test_processes_of_a_worker_count_together_and_their_successors_go_on(
             process.start()
             process.join()
             assert process.exitcode == 0
-        samples = _scrape(port)
+        samples = scrape(port)
         files = [path.name for path in tmp_path.glob("metrics-*/*.db")]
 
     assert samples["limpid_job_runs_total"] == 3
@@ -121,15 +120,3 @@ def test_processes_of_a_worker_count_together_and_their_successors_go_on(
 def _succeed(metrics: WorkerMetrics, peak_bytes: int) -> None:
     report = {**REPORT, "peak_memory_bytes": peak_bytes}
     metrics.run_ended(RunEnd(job=make_job(), outcome=RunOutcome.SUCCEEDED, report=report))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _scrape(port: int) -> dict[str, float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        text = answer.read().decode()
-    return {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
