@@ -12,11 +12,13 @@ from core.errors import InvalidOptions
 from core.models.band_split_lstm import BandSplitLstm
 from core.models.demucs_causal import DemucsCausal
 from core.models.mask_cnn import MaskCnn
+from core.models.two_stage_unet import TwoStageUNet
 
 ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {
     "band-split-lstm": BandSplitLstm,
     "demucs-causal": DemucsCausal,
     "mask-cnn": MaskCnn,
+    "two-stage-unet": TwoStageUNet,
 }
 
 

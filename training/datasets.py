@@ -6,8 +6,8 @@ import hashlib
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -21,7 +21,7 @@ from core.models.checkpoints import write_atomically
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["speech", "noise", "music", "rir"]
+Kind = Literal["speech", "noise", "music", "effects", "rir"]
 Split = Literal["train", "validation", "test"]
 FloatArray = NDArray[np.float32]
 
@@ -76,6 +76,14 @@ def _from_folders(root: Path) -> list[Clip]:
         for kind in get_args(Kind)
         for path in sorted((root / kind).rglob("*"))
         if path.suffix.lower() in AUDIO_SUFFIXES
+    ]
+
+
+def with_effects(clips: Iterable[Clip], *, sources: Collection[str]) -> list[Clip]:
+    """Return `clips`, those noises that come from one of `sources` relabelled as sound effects."""
+    return [
+        replace(clip, kind="effects") if clip.kind == "noise" and clip.unit.partition("/")[0] in sources else clip
+        for clip in clips
     ]
 
 

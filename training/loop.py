@@ -20,7 +20,7 @@ from core.models.checkpoints import write_atomically
 from training.architectures import enhance_batch, pick_device
 from training.averaging import MovingAverage
 from training.distributed import SOLO, Workers
-from training.losses.combined import Loss
+from training.losses.stages import Loss, StageLoss
 from training.mixing import Mixer
 from training.recipe import LoopSection, OptimiserSection
 from training.schedule import learning_rate_factor
@@ -164,6 +164,8 @@ class Trainer(Generic[ReportT]):
     def _forward(self, noisy: Tensor, clean: Tensor) -> Tensor:
         dtype = AUTOCAST.get(self._loop.precision)
         with torch.autocast(self._device.type, dtype=dtype, enabled=dtype is not None):
+            if isinstance(self._loss, StageLoss):
+                return self._loss.of_network(self.network, noisy.to(self._device), clean.to(self._device))
             estimate = enhance_batch(self.network, noisy)
         return self._loss(estimate.float(), clean.to(self._device))
 

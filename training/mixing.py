@@ -6,25 +6,31 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import InvalidOptions
-from training import augment, batch_augment, noises
+from training import augment, batch_augment, film_carrier, noises
 from training.codecs import through_codec
 from training.datasets import AudioPool, FloatArray, Kind
+from training.film_noises import film_noise
 from training.pitch_time import change_pitch_and_tempo
 from training.recipe import MixSection
 
-SILENT_POWER = 1e-8  # -80 dBFS: a crop below this holds no speech
+KeyT = TypeVar("KeyT", bound=str)
+
+SILENT_POWER = 1e-8  # -80 dBFS: a crop below this holds no programme
 CROP_ATTEMPTS = 4
 BABBLE_SPEAKERS = (3, 7)
 LAYER_LEVEL_DB = 10.0  # further noises lie up to this far below the first
 TELEPHONE_LOW_HZ = (100.0, 400.0)
 TELEPHONE_HIGH_HZ = (3000.0, 4500.0)
 CLIPPED_SHARE = (0.002, 0.08)
+ACADEMY_AMOUNT = (0.3, 1.0)
 BATCH_STREAM = 1  # sets the draws for a batch apart from those for its examples
 
 
@@ -49,6 +55,15 @@ def mix_at_snr(speech: FloatArray, noise: FloatArray, snr_db: float) -> FloatArr
     return np.asarray(noise * np.sqrt(speech_power / (noise_power * 10 ** (snr_db / 10))), dtype=np.float32)
 
 
+def _normalised(weights: Mapping[KeyT, float]) -> tuple[tuple[KeyT, ...], NDArray[np.float64]]:
+    """Return the keys of positive weight and their weights, which sum to 1."""
+    kept = {key: weight for key, weight in weights.items() if weight > 0}
+    if not kept:
+        raise InvalidOptions(f"One of {', '.join(map(str, weights))} needs a weight above 0")
+    values = np.array(list(kept.values()))
+    return tuple(kept), values / values.sum()
+
+
 class Mixer:
     """Draws mixtures from pools of clips. Stateless but for the pools: everything follows from seed and index."""
 
@@ -57,10 +72,8 @@ class Mixer:
         self._config = config
         self._sample_rate = sample_rate
         self._seed = seed
-        kinds = {kind: weight for kind, weight in config.noises.items() if weight > 0}
-        self._noise_kinds = tuple(kinds)
-        weights = np.array(list(kinds.values()))
-        self._noise_weights = weights / weights.sum()
+        self._noise_kinds, self._noise_weights = _normalised(config.noises)
+        self._domains, self._domain_weights = _normalised(config.domains)
         # The square root keeps a few long clips from crowding out the many short ones.
         self._clip_weights = {
             kind: np.sqrt(pool.durations) / np.sqrt(pool.durations).sum() for kind, pool in pools.items()
@@ -93,7 +106,7 @@ class Mixer:
         """Return mixture number `index`."""
         config = self._config
         rng = np.random.default_rng([self._seed, index])
-        speech = self._speech(rng)
+        speech = self._programme(rng)
         clean = speech
         if rng.random() < config.reverb:
             rooms = self._pool("rir")
@@ -108,6 +121,8 @@ class Mixer:
             clean = augment.band_limit(clean, **band, sample_rate=self._sample_rate)
         if rng.random() < config.clipping:
             noisy = augment.hard_clip(noisy, share=rng.uniform(*CLIPPED_SHARE))
+        if config.academy and rng.random() < config.academy:
+            noisy, clean = self._through_academy(rng, clean=clean, noise=noisy - clean)
         if config.codec and rng.random() < config.codec:
             noisy = self._encode(noisy, rng)
         gain = self._draw_gain(rng, noisy)
@@ -131,13 +146,29 @@ class Mixer:
         gain = min(10 ** (level_db / 20) / rms, 1.0 / peak)
         return np.float32(gain if rng.random() < 0.5 else -gain)
 
-    def _speech(self, rng: np.random.Generator) -> FloatArray:
-        speech = self._warped_crop("speech", rng)
+    def _programme(self, rng: np.random.Generator) -> FloatArray:
+        """Return what is to be kept: speech, or by weight a sound effect or music."""
+        kind: Kind = "speech"
+        if self._domains != ("speech",):  # recipes of speech alone draw nothing here
+            kind = self._domains[int(rng.choice(len(self._domains), p=self._domain_weights))]
+        wav = self._warped_crop(kind, rng)
         for _ in range(CROP_ATTEMPTS - 1):
-            if np.mean(np.square(speech)) > SILENT_POWER:
+            if np.mean(np.square(wav)) > SILENT_POWER:
                 break
-            speech = self._warped_crop("speech", rng)
-        return self._colour(self._shelve(speech, rng), rng)
+            wav = self._warped_crop(kind, rng)
+        if self._config.wow_flutter and rng.random() < self._config.wow_flutter:
+            wav = film_carrier.wow_and_flutter(wav, rng, sample_rate=self._sample_rate)
+        return self._colour(self._shelve(wav, rng), rng)
+
+    def _through_academy(
+        self, rng: np.random.Generator, *, clean: FloatArray, noise: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return mixture and target band-limited like film sound: the curve lies before the noise, or after it."""
+        amount = rng.uniform(*ACADEMY_AMOUNT)
+        limited = film_carrier.academy_filter(clean, sample_rate=self._sample_rate, amount=amount)
+        if rng.random() < 0.5:
+            noise = film_carrier.academy_filter(noise, sample_rate=self._sample_rate, amount=amount)
+        return limited + noise, limited
 
     def _warped_crop(self, kind: Kind, rng: np.random.Generator) -> FloatArray:
         """Return a crop as `_crop` does, changed in pitch and tempo where the recipe asks for it."""
@@ -183,7 +214,7 @@ class Mixer:
     ) -> FloatArray:
         """Return a random crop of a random clip, played at a random speed; of a segment's length unless told.
 
-        A speech clip that is too short lies in silence, any other is repeated.
+        A clip of speech or effects that is too short lies in silence, any other is repeated.
         """
         length = self._config.segment_samples if samples is None else samples
         factor = rng.uniform(*speed)
@@ -195,7 +226,7 @@ class Mixer:
         missing = length - len(clip)
         if missing <= 0:
             return clip
-        if kind == "speech":
+        if kind in ("speech", "effects"):
             before = int(rng.integers(missing + 1))
             return np.pad(clip, (before, missing - before))
         return np.roll(np.resize(clip, length), int(rng.integers(length)))
@@ -224,6 +255,8 @@ class Mixer:
             return self._crop("music", rng)
         if kind == "shaped":
             return noises.shaped_noise(samples, rng, sample_rate=self._sample_rate)
+        if kind == "film":
+            return film_noise(samples, rng, sample_rate=self._sample_rate)
         if kind == "record":
             return noises.record_noise(samples, rng, sample_rate=self._sample_rate)
         return self._shelve(self._crop("noise", rng, speed=self._config.noise_speed), rng)

@@ -30,6 +30,8 @@ class SystemSection(Section):
     architecture: str
     arguments: dict[str, Any] = {}
     licence: str = "Apache-2.0"
+    sample_rate: Annotated[int, Field(ge=8000)] = 16_000  # Hz
+    start: Literal["random", "pass-through"] = "random"  # how a network is initialised, see training.initialisation
     reference_level_db: float | None = None  # dBFS RMS to which inputs are scaled at inference
 
 
@@ -38,6 +40,7 @@ class DataSection(Section):
 
     root: Path | None = None
     cache: Path | None = None  # decoded clips; None: inside the run's folder
+    effects_from: tuple[str, ...] = ()  # sources whose noise clips are sound effects: programme, not noise
     validation_fraction: Probability = 0.1
     test_fraction: Probability = 0.1
 
@@ -47,10 +50,11 @@ class MixSection(Section):
 
     segment_samples: Annotated[int, Field(ge=256)]
     snr_db: Range = (-5.0, 20.0)
+    domains: dict[Literal["speech", "effects", "music"], float] = {"speech": 1.0}  # what is to be kept, by weight
     snr_choices_db: tuple[float, ...] = ()  # when given, these instead of the range
     near_clean: Probability = 0.0  # share of examples at `near_clean_snr_db`
     near_clean_snr_db: Range = (25.0, 45.0)
-    noises: dict[Literal["recorded", "shaped", "babble", "music", "record"], float] = {"recorded": 1.0}
+    noises: dict[Literal["recorded", "shaped", "babble", "music", "record", "film"], float] = {"recorded": 1.0}
     layers: Annotated[int, Field(ge=1, le=4)] = 1  # at most so many noises at once
     speech_speed: Range = (1.0, 1.0)  # playing speed, which moves pitch and tempo together
     noise_speed: Range = (1.0, 1.0)
@@ -68,6 +72,8 @@ class MixSection(Section):
     codecs: Annotated[tuple[Literal["mp3", "aac", "opus"], ...], Field(min_length=1)] = ("mp3", "aac", "opus")
     codec_kbps: tuple[Annotated[float, Field(ge=8)], Annotated[float, Field(le=320)]] = (24.0, 64.0)
     clipping: Probability = 0.0
+    wow_flutter: Probability = 0.0  # unsteady speed of the programme, target included
+    academy: Probability = 0.0  # Academy curve of films, on the programme or on the whole mixture, target included
     level_db: Range = (-36.0, -16.0)  # RMS of the mixture in dBFS
     remix: bool = False  # the noises of a batch change places
     band_mask: Probability = 0.0  # a band up to this share of the mel scale is taken from a batch, target included

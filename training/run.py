@@ -18,19 +18,19 @@ from core.errors import InvalidOptions
 from core.models.checkpoints import CheckpointCard, load_checkpoint, save_checkpoint
 from core.models.released import read_state_dict
 from training.architectures import build_network, enhance_batch
-from training.datasets import AudioPool, Clip, Kind, Split, list_clips, load_pools, split_of
+from training.datasets import AudioPool, Clip, Kind, Split, list_clips, load_pools, split_of, with_effects
 from training.distributed import Workers, start_workers
+from training.initialisation import initialise
 from training.loop import Trainer
 from training.losses.combined import build_loss
 from training.mixing import Example, Mixer
 from training.plots import save_spectrograms
-from training.recipe import DataSection, Recipe
+from training.recipe import Recipe
 from training.run_log import log_to
 from training.validation import ValidationReport, validate
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_RATE = 16000
 HELD_OUT_SEEDS: Mapping[Split, int] = {"validation": 1_000_003, "test": 2_000_003}
 PICTURED_EXAMPLES = 2
 
@@ -53,16 +53,17 @@ def train_recipe(recipe: Recipe, *, run_dir: Path, resume: bool = True, initial:
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     # Decodes what is not in the cache yet, before there are several processes that read it.
-    pools = _load_split_pools(recipe.data, run_dir)
+    pools = _load_split_pools(recipe, run_dir)
     with start_workers(recipe.loop.processes, _train, recipe, run_dir, resume, initial) as workers:
         trained = _train(recipe, run_dir, resume, initial, workers=workers)
-    loss = build_loss(recipe.losses)
+    sample_rate = recipe.system.sample_rate
+    loss = build_loss(recipe.losses, sample_rate=sample_rate)
     network = build_network(recipe.system.architecture, recipe.system.arguments)
     network.load_state_dict(load_checkpoint(trained.checkpoint)[1])
     test_examples = held_out_examples(pools["test"], recipe, split="test")
-    test = validate(network, test_examples, loss)
+    test = validate(network, test_examples, loss, sample_rate=sample_rate)
     (run_dir / "test.json").write_text(json.dumps(test.as_dict(), indent=2) + "\n")
-    _write_pictures(run_dir, network, test_examples)
+    _write_pictures(run_dir, network, test_examples, sample_rate=sample_rate)
     return RunResult(checkpoint=trained.checkpoint, test=test, steps=trained.steps)
 
 
@@ -75,9 +76,11 @@ class _Trained:
 def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *, workers: Workers) -> _Trained:
     """Train as one of the run's processes, each of which has the same weights at every step."""
     torch.manual_seed(recipe.loop.seed)
-    pools = _load_split_pools(recipe.data, run_dir)
-    loss = build_loss(recipe.losses)
+    pools = _load_split_pools(recipe, run_dir)
+    sample_rate = recipe.system.sample_rate
+    loss = build_loss(recipe.losses, sample_rate=sample_rate)
     network = build_network(recipe.system.architecture, recipe.system.arguments)
+    initialise(network, start=recipe.system.start)
     if initial is not None:
         _load_initial(network, initial)
     checkpoint = run_dir / f"{recipe.system.name}.safetensors"
@@ -89,11 +92,16 @@ def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *,
 
     trainer = Trainer(
         network,
-        Mixer(pools["train"], recipe.mix, sample_rate=SAMPLE_RATE, seed=recipe.loop.seed),
+        Mixer(pools["train"], recipe.mix, sample_rate=sample_rate, seed=recipe.loop.seed),
         loss=loss,
         loop=recipe.loop,
         optimiser=recipe.optimiser,
-        judge=partial(validate, examples=held_out_examples(pools["validation"], recipe, split="validation"), loss=loss),
+        judge=partial(
+            validate,
+            examples=held_out_examples(pools["validation"], recipe, split="validation"),
+            loss=loss,
+            sample_rate=sample_rate,
+        ),
         run_dir=run_dir,
         on_best=keep,
         workers=workers,
@@ -111,20 +119,22 @@ def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *,
 
 def held_out_examples(pools: Mapping[Kind, AudioPool], recipe: Recipe, *, split: Split) -> list[Example]:
     """Return the fixed mixtures of a held-out split: like training's, but longer and with a seed of their own."""
-    mix = recipe.mix.model_copy(update={"segment_samples": int(recipe.validation.segment_s * SAMPLE_RATE)})
-    mixer = Mixer(pools, mix, sample_rate=SAMPLE_RATE, seed=HELD_OUT_SEEDS[split])
+    sample_rate = recipe.system.sample_rate
+    mix = recipe.mix.model_copy(update={"segment_samples": int(recipe.validation.segment_s * sample_rate)})
+    mixer = Mixer(pools, mix, sample_rate=sample_rate, seed=HELD_OUT_SEEDS[split])
     return [mixer.example(index) for index in range(recipe.validation.examples)]
 
 
-def _load_split_pools(data: DataSection, run_dir: Path) -> dict[Split, dict[Kind, AudioPool]]:
+def _load_split_pools(recipe: Recipe, run_dir: Path) -> dict[Split, dict[Kind, AudioPool]]:
+    data, sample_rate = recipe.data, recipe.system.sample_rate
     if data.root is None or not data.root.is_dir():
         raise InvalidOptions("The recipe needs a corpus: give data.root=FOLDER with speech and noise")
     sides: dict[Split, list[Clip]] = {"train": [], "validation": [], "test": []}
-    for clip in list_clips(data.root):
+    for clip in with_effects(list_clips(data.root), sources=data.effects_from):
         side = split_of(clip.unit, validation_fraction=data.validation_fraction, test_fraction=data.test_fraction)
         sides[side].append(clip)
     cache = data.cache or run_dir / "clips"
-    pools = {side: load_pools(data.root, clips, sample_rate=SAMPLE_RATE, cache=cache) for side, clips in sides.items()}
+    pools = {side: load_pools(data.root, clips, sample_rate=sample_rate, cache=cache) for side, clips in sides.items()}
     # Rooms and music are few: a held-out side that got none borrows those of training.
     for side in HELD_OUT_SEEDS:
         pools[side] = {**pools["train"], **pools[side]}
@@ -146,7 +156,7 @@ def _card(recipe: Recipe, *, run_id: str, metrics: Mapping[str, float]) -> Check
         name=system.name,
         architecture=system.architecture,
         arguments=system.arguments,
-        sample_rate=SAMPLE_RATE,
+        sample_rate=system.sample_rate,
         licence=system.licence,
         run_id=run_id,
         reference_level_db=system.reference_level_db,
@@ -155,9 +165,9 @@ def _card(recipe: Recipe, *, run_id: str, metrics: Mapping[str, float]) -> Check
 
 
 @torch.no_grad()
-def _write_pictures(run_dir: Path, network: nn.Module, examples: Sequence[Example]) -> None:
+def _write_pictures(run_dir: Path, network: nn.Module, examples: Sequence[Example], *, sample_rate: int) -> None:
     network.eval()
     for number, example in enumerate(examples[:PICTURED_EXAMPLES], start=1):
         enhanced = enhance_batch(network, torch.from_numpy(example.noisy).unsqueeze(0))[0].cpu().numpy()
         signals = {"noisy": example.noisy, "enhanced": enhanced, "clean": example.clean}
-        save_spectrograms(run_dir / f"spectrogram_{number:02d}.png", signals, sample_rate=SAMPLE_RATE)
+        save_spectrograms(run_dir / f"spectrogram_{number:02d}.png", signals, sample_rate=sample_rate)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import soxr
 import torch
 from torch import nn
 
 from training import metrics
 from training.architectures import enhance_batch
+from training.datasets import FloatArray
 from training.losses.combined import Loss
 from training.mixing import Example
 
@@ -23,13 +25,15 @@ SI_SDR_RANGE_DB = (0.0, 20.0)  # what is told apart in `perceptual_score`
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationReport:
-    """Means over the fixed mixtures. `clean_residual_db` is what the network takes away from clean speech."""
+    """Means over the fixed mixtures. `clean_residual_db` is what the network takes away from the clean programme."""
 
     loss: float
     pesq: float
     estoi: float
     si_sdr_db: float
     si_sdr_gain_db: float
+    lsd_db: float
+    lsd_gain_db: float  # how much nearer the spectrum has come
     level_change_db: float
     clean_residual_db: float
     residual_correlation: float  # of the removed part with the clean speech, -1..1
@@ -52,7 +56,7 @@ class ValidationReport:
         """The figures in a line."""
         return (
             f"loss {self.loss:.4f} PESQ {self.pesq:.3f} ESTOI {self.estoi:.3f} SI-SDR {self.si_sdr_db:.2f} "
-            f"({self.si_sdr_gain_db:+.2f}) dB level {self.level_change_db:+.2f} dB "
+            f"({self.si_sdr_gain_db:+.2f}) dB LSD {self.lsd_db:.2f} dB level {self.level_change_db:+.2f} dB "
             f"clean residual {self.clean_residual_db:.1f} dB"
         )
 
@@ -70,17 +74,22 @@ class ValidationReport:
 
 
 @torch.no_grad()
-def validate(network: nn.Module, examples: Sequence[Example], loss: Loss) -> ValidationReport:
-    """Return the report of `network` (B, T) -> (B, T), in evaluation mode, on `examples`."""
+def validate(
+    network: nn.Module, examples: Sequence[Example], loss: Loss, *, sample_rate: int = metrics.SAMPLE_RATE
+) -> ValidationReport:
+    """Return the report of `network` (B, T) -> (B, T), in evaluation mode, on `examples` at `sample_rate`.
+
+    PESQ and ESTOI are taken at 16 kHz.
+    """
     was_training = network.training
     network.eval()
-    rows = [_figures(network, example, loss) for example in examples]
+    rows = [_figures(network, example, loss, sample_rate=sample_rate) for example in examples]
     network.train(was_training)
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return ValidationReport(**{name: _finite_mean(values) for name, values in columns.items()})
 
 
-def _figures(network: nn.Module, example: Example, loss: Loss) -> dict[str, float]:
+def _figures(network: nn.Module, example: Example, loss: Loss, *, sample_rate: int) -> dict[str, float]:
     noisy = torch.from_numpy(example.noisy).unsqueeze(0)
     clean = torch.from_numpy(example.clean).unsqueeze(0)
     estimate_batch = enhance_batch(network, noisy).cpu()
@@ -88,16 +97,27 @@ def _figures(network: nn.Module, example: Example, loss: Loss) -> dict[str, floa
     of_clean = enhance_batch(network, clean)[0].cpu().numpy()
     before = metrics.si_sdr_db(example.noisy, example.clean)
     after = metrics.si_sdr_db(estimate, example.clean)
+    lsd_before = metrics.log_spectral_distance_db(example.noisy, example.clean)
+    lsd_after = metrics.log_spectral_distance_db(estimate, example.clean)
+    heard = [_at_speech_rate(wav, sample_rate) for wav in (estimate, example.clean)]
     return {
         "loss": float(loss(estimate_batch, clean)),
-        "pesq": metrics.pesq_wideband(estimate, example.clean),
-        "estoi": metrics.stoi(estimate, example.clean, extended=True),
+        "pesq": metrics.pesq_wideband(*heard),
+        "estoi": metrics.stoi(*heard, extended=True),
         "si_sdr_db": after,
         "si_sdr_gain_db": after - before,
+        "lsd_db": lsd_after,
+        "lsd_gain_db": lsd_before - lsd_after,
         "level_change_db": metrics.level_change_db(estimate, example.clean),
         "clean_residual_db": metrics.residual_ratio_db(of_clean, example.clean),
         "residual_correlation": _correlation(example.noisy - estimate, example.clean),
     }
+
+
+def _at_speech_rate(wav: FloatArray, sample_rate: int) -> FloatArray:
+    if sample_rate == metrics.SAMPLE_RATE:
+        return wav
+    return np.asarray(soxr.resample(wav, sample_rate, metrics.SAMPLE_RATE), dtype=np.float32)
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:

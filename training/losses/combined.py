@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from torch import Tensor
 
 from core.errors import InvalidOptions
 from training.losses.disturbance import disturbance_loss
 from training.losses.intelligibility import estoi_loss
+from training.losses.loudness import loudness_loss
 from training.losses.multi_resolution_stft import multi_resolution_stft_loss
 from training.losses.spectral import (
     compressed_magnitude_l1_loss,
@@ -16,10 +18,15 @@ from training.losses.spectral import (
     compressed_spectrum_loss,
     magnitude_l1_loss,
 )
+from training.losses.stages import Loss as Loss
+from training.losses.stages import StageLoss
 from training.losses.waveform import l1_loss, si_sdr_loss, snr_loss
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Takes estimate and clean (B, T), returns a scalar."""
+SAMPLE_RATE = 16000
+LOUDNESS = "loudness"
+STAGE_MAE = "stage_mae"
+SPEECH_RATE_LOSSES = frozenset({"compressed_magnitude", "compressed_spectrum", "estoi", "disturbance"})
+"""What has bands or weights at fixed frequencies and computes them for 16 kHz."""
 
 LOSSES: Mapping[str, Loss] = {
     "l1": l1_loss,
@@ -35,12 +42,26 @@ LOSSES: Mapping[str, Loss] = {
 }
 
 
-def build_loss(weights: Mapping[str, float]) -> Loss:
-    """Return the sum of the named losses times their weights (brief a: l1 .5, si_sdr .5, multi_resolution_stft .1)."""
-    unknown = sorted(set(weights) - set(LOSSES))
+def build_loss(weights: Mapping[str, float], *, sample_rate: int = SAMPLE_RATE) -> Loss:
+    """Return the sum of the named losses times their weights (brief a: l1 .5, si_sdr .5, multi_resolution_stft .1).
+
+    With `stage_mae` among them the result is a `StageLoss`, for networks that estimate spectrograms in stages.
+    """
+    known = [*LOSSES, LOUDNESS, STAGE_MAE]
+    unknown = sorted(set(weights) - set(known))
     if unknown or not weights:
-        raise InvalidOptions(f"Unknown losses {unknown}; known are {', '.join(LOSSES)}; at least one is needed")
-    terms = [(weight, LOSSES[name]) for name, weight in weights.items()]
+        raise InvalidOptions(f"Unknown losses {unknown}; known are {', '.join(known)}; at least one is needed")
+    narrow = sorted(SPEECH_RATE_LOSSES & set(weights))
+    if narrow and sample_rate != SAMPLE_RATE:
+        raise InvalidOptions(f"The losses {narrow} are of {SAMPLE_RATE} Hz; the recipe's rate is {sample_rate} Hz")
+    losses: dict[str, Loss] = {**LOSSES, LOUDNESS: partial(loudness_loss, sample_rate=sample_rate)}
+    terms = [(weight, losses[name]) for name, weight in weights.items() if name != STAGE_MAE]
+    if STAGE_MAE in weights:
+        return StageLoss(weight=weights[STAGE_MAE], further=_sum_of(terms) if terms else None)
+    return _sum_of(terms)
+
+
+def _sum_of(terms: Sequence[tuple[float, Loss]]) -> Loss:
 
     def combined(estimate: Tensor, clean: Tensor) -> Tensor:
         first_weight, first = terms[0]

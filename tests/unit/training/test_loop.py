@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,7 @@ class SineMixer:
 
 
 def make_report(**figures: float) -> ValidationReport:
-    names = ("loss", "pesq", "estoi", "si_sdr_db", "si_sdr_gain_db", "level_change_db", "clean_residual_db")
-    values = dict.fromkeys((*names, "residual_correlation"), 0.0) | figures
+    values = dict.fromkeys((field.name for field in fields(ValidationReport)), 0.0) | figures
     return ValidationReport(**values)
 
 

@@ -78,7 +78,7 @@ def test_validation_leaves_the_network_in_its_mode(examples: list[Example]) -> N
 def make_report(**figures: float) -> ValidationReport:
     good = {
         "loss": 0.1, "pesq": 2.83, "estoi": 0.8, "si_sdr_db": 10.0, "si_sdr_gain_db": 5.0, "level_change_db": 0.0,
-        "clean_residual_db": -20.0, "residual_correlation": 0.0,
+        "clean_residual_db": -20.0, "residual_correlation": 0.0, "lsd_db": 5.0, "lsd_gain_db": 2.0,
     }  # fmt: skip
     return ValidationReport(**good | figures)
 

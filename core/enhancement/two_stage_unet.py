@@ -1,0 +1,113 @@
+"""The two-stage U-Net for film and archive sound behind the `Enhancer` protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.enhancement.checkpoint_engine import check_mono_input, describe_checkpoint, gain_to_reference
+from core.enhancement.protocol import (
+    EnhancerInfo,
+    FloatArray,
+    ProgressCallback,
+    SegmentPlan,
+    SignalStatistics,
+)
+from core.models.checkpoints import CheckpointCard, load_model
+from core.models.two_stage_unet import TwoStageUNet
+
+ARCHITECTURE = "two-stage-unet"
+SEGMENT_S = 5.0
+CONTEXT_FRAMES = 64
+"""On each side. A frame's reach is longer (71 before, 102 behind), but less than 0.1 % of it lies beyond 32 frames."""
+EXACT_CONTEXT_FRAMES = 112
+"""Enough for segments that equal the whole to rounding, in a network of depth 3."""
+FILM_DEPTH = 3
+CROSSFADE_SAMPLES = 2048
+
+
+def plan_segments(
+    network: TwoStageUNet,
+    *,
+    sample_rate: int,
+    segment_s: float = SEGMENT_S,
+    context_frames: int = CONTEXT_FRAMES,
+) -> SegmentPlan:
+    """Return segments of about `segment_s` on the grid of the network, `context_frames` read and dropped on each side.
+
+    The U-Nets halve the frames `depth` times, so a segment must start on a multiple of 2^depth frames (4,096 samples at
+    depth 3): elsewhere its frames are paired otherwise than in the whole recording and the joins differ. A deeper
+    network reaches further in proportion to its grid, and so does its context.
+    """
+    hop = network.stft.hop_length
+    grid = hop << network.depth
+    context = context_frames * hop << max(0, network.depth - FILM_DEPTH)
+    return SegmentPlan(
+        segment_samples=max(1, round(segment_s * sample_rate / grid)) * grid,
+        context_samples=context,
+        crossfade_samples=CROSSFADE_SAMPLES,
+        grid_samples=grid,
+    )
+
+
+class TwoStageUNetEnhancer:
+    """Denoising of film and archive sound by one two-stage U-Net; deterministic, so the seed has no effect.
+
+    Channels are processed one by one. The recording is brought to the network's reference level and back by one gain
+    for all segments, where the checkpoint names one.
+    """
+
+    def __init__(
+        self,
+        network: TwoStageUNet,
+        card: CheckpointCard,
+        *,
+        segment_s: float = SEGMENT_S,
+        context_frames: int = CONTEXT_FRAMES,
+        device: str = "cpu",
+    ) -> None:
+        self._network = network.to(device).eval()
+        self._device = torch.device(device)
+        self._reference_level_db = card.reference_level_db
+        segment = plan_segments(
+            network, sample_rate=card.sample_rate, segment_s=segment_s, context_frames=context_frames
+        )
+        self._info = describe_checkpoint(card, segment=segment)
+
+    @classmethod
+    def from_checkpoint(cls, path: Path, *, device: str = "cpu") -> TwoStageUNetEnhancer:
+        """Return the engine of the weights at `path`; ModelUnavailable when they are absent or do not verify."""
+        card, network = load_model(path, architecture=ARCHITECTURE, build=TwoStageUNet)
+        return cls(network, card, device=device)
+
+    @property
+    def info(self) -> EnhancerInfo:
+        """What the engine states about itself."""
+        return self._info
+
+    def enhance(
+        self,
+        wav: FloatArray,
+        sample_rate: int,
+        *,
+        statistics: SignalStatistics,
+        seed: int = 0,
+        on_progress: ProgressCallback | None = None,
+    ) -> FloatArray:
+        """Return the denoised estimate (1, 1, T) of `wav` (1, T) at the network's rate, 44.1 kHz.
+
+        `statistics.std` sets the level. ValueError for another rate or channel count. A silent stretch gives exact
+        silence, which the network, having biases, would not.
+        """
+        check_mono_input(wav, sample_rate, self._info)
+        estimate = np.zeros((1, *wav.shape), dtype=np.float32)
+        if wav.any():
+            gain = gain_to_reference(statistics, self._reference_level_db)
+            with torch.inference_mode():
+                noisy = torch.from_numpy(np.ascontiguousarray(wav)).to(self._device)
+                estimate[0] = (self._network(noisy * gain) / gain).cpu().numpy()
+        if on_progress is not None:
+            on_progress(1.0)
+        return estimate
