@@ -1,4 +1,4 @@
-"""A web server of the tests' own, on 127.0.0.1: it remembers every request and answers as it is told."""
+"""A web server of the tests' own: it remembers every request and answers as it is told."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class WebServer:
 
 @contextmanager
 def web_server(
-    answer: Callable[[Received], Reply], *, ssl_context: ssl.SSLContext | None = None
+    answer: Callable[[Received], Reply], *, ssl_context: ssl.SSLContext | None = None, address: str = "127.0.0.1"
 ) -> Iterator[WebServer]:
-    """Serve until the block ends, over TLS with `ssl_context`."""
+    """Serve on `address` until the block ends, over TLS with `ssl_context`."""
     server = WebServer(answer)
 
     class Handler(BaseHTTPRequestHandler):
@@ -84,7 +84,7 @@ def web_server(
         def handle_error(self, request: object, client_address: object) -> None:
             """Nothing: clients that hang up are part of the tests."""
 
-    http = Http(("127.0.0.1", 0), Handler)
+    http = Http((address, 0), Handler)
     server.port = http.server_address[1]
     if ssl_context is not None:
         server.scheme = "https"
