@@ -20,7 +20,7 @@ HAS_NPM := $(shell command -v npm >/dev/null && node -e 'const [major, minor] = 
 	process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null && echo yes)
 NO_NPM := The page at / is not built: npm with Node 20.19 or later was not found. Everything else works without it.
 
-.PHONY: help setup demo up web browser test test-unit test-integration test-e2e lint format bench clean
+.PHONY: help setup demo up web browser test test-unit test-integration test-e2e lint format docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ endif
 format: $(STAMP) ## let ruff fix and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP) ## the documentation as a site, in build/site
+	$(BIN)/mkdocs build --strict --quiet
 
 bench: $(STAMP) ## measure speed and memory on this machine
 	$(BIN)/limpid bench
