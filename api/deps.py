@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Query, Request
 
 from api.intake import QueryOptions
+from api.polling import JobReader
 from core.backend import Backend
 from core.errors import NotFound
 from core.monitoring.census import RecentCensus
@@ -30,6 +31,11 @@ def _backend(request: Request) -> Backend:
 def _census(request: Request) -> RecentCensus:
     census: RecentCensus = request.app.state.census
     return census
+
+
+def _job_reader(request: Request) -> JobReader:
+    reader: JobReader = request.app.state.job_reader
+    return reader
 
 
 def _job_id(job_id: Annotated[str, Path(description="As `POST /jobs` gave it")]) -> str:
@@ -69,6 +75,8 @@ def _idempotency_key(
 SettingsDep = Annotated[Settings, Depends(_settings)]
 BackendDep = Annotated[Backend, Depends(_backend)]
 CensusDep = Annotated[RecentCensus, Depends(_census)]
+
+JobReaderDep = Annotated[JobReader, Depends(_job_reader)]
 JobIdDep = Annotated[str, Depends(_job_id)]
 IdempotencyKeyDep = Annotated[str | None, Depends(_idempotency_key)]
 UploadIdDep = Annotated[str, Depends(_upload_id)]

@@ -18,10 +18,12 @@ from api.exposure import LoopbackNameMiddleware, SameOriginMiddleware, check_exp
 from api.metrics import ApiMetrics, RequestMetricsMiddleware
 from api.openapi import ANY_PROBLEM, TAGS, add_problem_schemas
 from api.page import install_page
+from api.polling import JobReader
 from api.request_id import RequestIdMiddleware
 from api.routes import batches, enhance, estimate, events, health, jobs, metrics, models, presets, uploads, webhooks
 from api.schemas import API_PREFIX
 from core.backend import Backend, open_backend
+from core.estimation.forecast import Forecaster
 from core.monitoring.census import RecentCensus
 from core.monitoring.tracing_setup import start_tracing
 from core.settings import Settings
@@ -59,6 +61,8 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
     app.state.census = RecentCensus(backend.census, backend.fleet, now=lambda: datetime.now(UTC))
     app.state.metrics = ApiMetrics(app.state.census)
     app.add_middleware(RequestMetricsMiddleware, metrics=app.state.metrics)
+    forecaster = Forecaster(loads=backend.loads, history=backend.history, settings=settings)
+    app.state.job_reader = JobReader(jobs=backend.jobs, forecaster=forecaster)
     if settings.auth == "off":
         app.add_middleware(SameOriginMiddleware)
     app.add_middleware(RequestIdMiddleware)

@@ -6,30 +6,41 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from api.schemas import JobView
 from core.access.keys import Caller
-from core.backend import Backend
+from core.estimation.forecast import Forecaster
 from core.jobs import Job, JobStatus
+from core.repository import JobRepository
 from core.services import find_job
 
 POLL_INTERVAL_S = 0.5
 MAX_WAIT_S = 60.0
 
 
-def view_job(job: Job, backend: Backend) -> JobView:
-    """The job as clients see it; blocks while its place in the queue is counted."""
-    position = backend.jobs.queue_position(job) if job.status is JobStatus.QUEUED else 0
-    return JobView.of(job, queue_position=position)
+@dataclass(frozen=True, kw_only=True)
+class JobReader:
+    """Reads jobs as clients see them. One per process: the forecasts are shared by all who poll."""
 
+    jobs: JobRepository
+    forecaster: Forecaster
 
-def read_job(job_id: str, backend: Backend, caller: Caller) -> Callable[[], JobView]:
-    """A function that reads the job afresh; it blocks."""
-    return lambda: view_job(find_job(job_id, jobs=backend.jobs, caller=caller), backend)
+    def view(self, job: Job) -> JobView:
+        """The job; blocks while its place in the queue is counted."""
+        if job.status is not JobStatus.QUEUED:
+            return JobView.of(job, queue_position=0)
+        position = self.jobs.queue_position(job)
+        eta_s = self.forecaster.eta_s(job, position=position, now=datetime.now(UTC))
+        return JobView.of(replace(job, progress=replace(job.progress, eta_s=eta_s)), queue_position=position)
+
+    def following(self, job_id: str, caller: Caller) -> Callable[[], JobView]:
+        """A function that reads the job afresh; it blocks."""
+        return lambda: self.view(find_job(job_id, jobs=self.jobs, caller=caller))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,10 @@ class ProgressView(_View):
     fraction: float = Field(description="0..1 of the whole job")
     processed_s: float = Field(description="Seconds of audio that are done")
     duration_s: float | None = Field(description="Seconds of audio in all")
-    eta_s: float | None = Field(description="Seconds left, by the speed so far")
+    eta_s: float | None = Field(
+        description="Seconds left: of a running job by its speed so far; of a queued one by jobs like it, what waits "
+        "before it and the workers there are, null in lists and where nobody can know"
+    )
     rtf: float | None = Field(description="Processing seconds per second of audio")
 
     @classmethod

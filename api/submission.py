@@ -14,7 +14,7 @@ from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 
 from api.intake import Incoming, QueryOptions, declared_bytes, receive
 from api.job_options import InputReference
-from api.polling import JobDocument, view_job
+from api.polling import JobDocument, JobReader
 from core.access.keys import Caller
 from core.access.limits import Standing, check_limits, standings
 from core.backend import Backend
@@ -50,6 +50,7 @@ class SubmissionDesk:
     caller: Caller
     backend: Backend
     settings: Settings
+    reader: JobReader
 
     def check_limits(self, *, size_bytes: int) -> None:
         """LimitReached when the caller's API key may not submit `size_bytes` more; blocks."""
@@ -235,7 +236,7 @@ def _take_once(incoming: Incoming, *, desk: SubmissionDesk, attempt: IdempotentA
         job, status = desk.backend.jobs.get(earlier.job_id), CREATED
     else:
         job, status = desk.take(incoming)
-    body = JobDocument.of(view_job(job, desk.backend)).body.decode()
+    body = JobDocument.of(desk.reader.view(job)).body.decode()
     if attempt is not None:
         attempt.complete(job_id=job.id, status=status, body=body)
     return Submission(job_id=job.id, status=status, body=body, is_replayed=earlier is not None)

@@ -17,6 +17,8 @@ from core.celery_config import make_celery, prepare_broker
 from core.database import create_engine_for, migrate
 from core.estimation.history import RunHistory
 from core.estimation.history_sql import SqlRunHistory
+from core.estimation.queue_load import QueueLoads
+from core.estimation.queue_load_sql import SqlQueueLoads
 from core.fleet.fleet_sql import SqlFleet
 from core.idempotency import IdempotencyRepository
 from core.idempotency_sql import SqlIdempotencyRepository
@@ -50,6 +52,7 @@ class Backend:
     usage: UsageRepository
     batches: BatchRepository
     history: RunHistory
+    loads: QueueLoads
     deliveries: SqlOutbox
     fleet: SqlFleet
     census: CensusTaker
@@ -84,6 +87,7 @@ def open_backend(settings: Settings) -> Backend:
         uploads=UploadDesk(uploads=SqlUploadRepository(engine), parts=parts, store=store),
         batches=SqlBatchRepository(engine, retention_s=settings.retention_s),
         history=SqlRunHistory(engine),
+        loads=SqlQueueLoads(engine),
         deliveries=SqlOutbox(engine),
         census=SqlCensusTaker(engine),
         fleet=SqlFleet(engine, key_max_running=settings.key_max_running),

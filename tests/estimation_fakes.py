@@ -7,9 +7,22 @@ from datetime import datetime
 
 from core.estimation.history import PastRun
 from core.estimation.history_sql import WINDOW
+from core.estimation.queue_load import QueueLoad
 from core.ids import first_id_at
 from core.jobs import Device, JobStatus
 from tests.fakes import FakeJobRepository
+
+
+class FakeQueueLoads:
+    """Tells `answer`, at first that no worker is there; counts how often it is asked."""
+
+    def __init__(self, answer: QueueLoad | None = None) -> None:
+        self.answer = answer or QueueLoad()
+        self.asked = 0
+
+    def load(self, device: Device, *, now: datetime) -> QueueLoad:
+        self.asked += 1
+        return self.answer
 
 
 class FakeRunHistory:

@@ -17,7 +17,7 @@ from api.auth import ReaderDep, SubmitterDep
 from api.batch_openapi import BATCH_BODY
 from api.batch_submission import submit_batch
 from api.batch_views import BatchView, ManifestView, batch_href
-from api.deps import BackendDep, IdempotencyKeyDep, QueryOptionsDep, SettingsDep
+from api.deps import BackendDep, IdempotencyKeyDep, JobReaderDep, QueryOptionsDep, SettingsDep
 from api.openapi import LOCATION_HEADER, REPLAY_HEADER, RETRY_AFTER_HEADER, UPLOAD_PROBLEMS, problems
 from api.rate_limit import rate_limit_headers
 from api.submission import SubmissionDesk
@@ -59,13 +59,14 @@ async def create_batch(
     caller: SubmitterDep,
     backend: BackendDep,
     settings: SettingsDep,
+    reader: JobReaderDep,
     idempotency_key: IdempotencyKeyDep,
 ) -> Response:
     """Send a form with the field `file` several times, or JSON with a list of items that say where they are.
 
     What is wrong with the request or its options refuses it as a whole. What is wrong with a recording fails that item
     alone, at once: look at `counts` and `items` of the reply."""
-    desk = SubmissionDesk(caller=caller, backend=backend, settings=settings)
+    desk = SubmissionDesk(caller=caller, backend=backend, settings=settings, reader=reader)
     made = await submit_batch(request, query, idempotency_key=idempotency_key, desk=desk)
     limits = rate_limit_headers(await run_in_threadpool(desk.standings))
     headers = {"Location": batch_href(made.batch_id), "Retry-After": str(POLL_AFTER_S), **limits}

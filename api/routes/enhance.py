@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.auth import SubmitterDep
-from api.deps import BackendDep, QueryOptionsDep, SettingsDep
+from api.deps import BackendDep, JobReaderDep, QueryOptionsDep, SettingsDep
 from api.downloads import send_output
 from api.errors import problem_response, status_of_code
 from api.openapi import LOCATION_HEADER, RETRY_AFTER_HEADER, UPLOAD_BODY, UPLOAD_PROBLEMS, problem
-from api.polling import read_job, wait_for_job
+from api.polling import wait_for_job
 from api.routes.jobs import POLL_AFTER_S
 from api.schemas import job_href
 from api.submission import SubmissionDesk, submit_at_once
@@ -56,15 +56,18 @@ async def enhance(
     caller: SubmitterDep,
     backend: BackendDep,
     settings: SettingsDep,
+    reader: JobReaderDep,
     timeout_s: Annotated[
         float, Query(gt=0, le=MAX_TIMEOUT_S, description="Wait at most this long")
     ] = DEFAULT_TIMEOUT_S,
 ) -> Response:
     """The same body as `POST /api/v1/jobs`. Answers with the first output. Going away cancels the job."""
-    job = await submit_at_once(request, query, desk=SubmissionDesk(caller=caller, backend=backend, settings=settings))
+    job = await submit_at_once(
+        request, query, desk=SubmissionDesk(caller=caller, backend=backend, settings=settings, reader=reader)
+    )
     document = await wait_for_job(
         request,
-        read_job(job.id, backend, caller),
+        reader.following(job.id, caller),
         is_awaited=lambda document: document.view.status.is_terminal,
         wait_s=timeout_s,
     )

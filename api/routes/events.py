@@ -9,10 +9,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from api.auth import ReaderDep
-from api.deps import BackendDep, JobIdDep
+from api.deps import JobIdDep, JobReaderDep
 from api.events import MEDIA_TYPE, event_id, stream_events
 from api.openapi import REFERENCE, problems
-from api.polling import read_job
 from api.schemas import JobView
 from core.errors import Gone, NotFound, StorageError
 
@@ -53,11 +52,11 @@ async def get_events(
     request: Request,
     caller: ReaderDep,
     job_id: JobIdDep,
-    backend: BackendDep,
+    reader: JobReaderDep,
     last_event_id: Annotated[str, Header(max_length=200, description="As the browser sends it by itself")] = "",
 ) -> Response:
     """Server-sent events, for `EventSource` and for clients that read a response as it comes."""
-    read = read_job(job_id, backend, caller)
+    read = reader.following(job_id, caller)
     view = await run_in_threadpool(read)
     if view.status.is_terminal and event_id(view) == last_event_id:
         return Response(status_code=204)

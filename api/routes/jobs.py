@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from api.auth import ReaderDep, SubmitterDep
-from api.deps import BackendDep, IdempotencyKeyDep, JobIdDep, QueryOptionsDep, SettingsDep
+from api.deps import BackendDep, IdempotencyKeyDep, JobIdDep, JobReaderDep, QueryOptionsDep, SettingsDep
 from api.downloads import is_not_modified, send_output
 from api.openapi import (
     ETAG_HEADER,
@@ -24,7 +24,7 @@ from api.openapi import (
     problem,
     problems,
 )
-from api.polling import MAX_WAIT_S, JobDocument, read_job, view_job, wait_for_job
+from api.polling import MAX_WAIT_S, JobDocument, wait_for_job
 from api.rate_limit import rate_limit_headers
 from api.schemas import JobListView, JobView, job_href
 from api.submission import SubmissionDesk, submit
@@ -69,6 +69,7 @@ async def create_job(
     caller: SubmitterDep,
     backend: BackendDep,
     settings: SettingsDep,
+    reader: JobReaderDep,
     idempotency_key: IdempotencyKeyDep,
 ) -> Response:
     """Send a form with the field `file`, the bytes themselves, or JSON that says where they are. A file is streamed,
@@ -76,7 +77,7 @@ async def create_job(
 
     With an Idempotency-Key, the same request sent again within 24 hours gets the first one's reply again, and no second
     job."""
-    desk = SubmissionDesk(caller=caller, backend=backend, settings=settings)
+    desk = SubmissionDesk(caller=caller, backend=backend, settings=settings, reader=reader)
     made = await submit(request, query, idempotency_key=idempotency_key, desk=desk)
     headers = {"Location": job_href(made.job_id), **rate_limit_headers(await run_in_threadpool(desk.standings))}
     if made.status == 202:
@@ -100,7 +101,7 @@ async def get_job(
     request: Request,
     caller: ReaderDep,
     job_id: JobIdDep,
-    backend: BackendDep,
+    reader: JobReaderDep,
     wait: Annotated[
         float,
         Query(
@@ -112,7 +113,7 @@ async def get_job(
     ] = 0.0,
 ) -> Response:
     """A job with its progress. Poll it, or let `wait` tell you at once."""
-    document = await wait_for_job(request, read_job(job_id, backend, caller), is_awaited=_is_news(request), wait_s=wait)
+    document = await wait_for_job(request, reader.following(job_id, caller), is_awaited=_is_news(request), wait_s=wait)
     headers = {"ETag": document.etag, "Cache-Control": "private, no-cache"}
     if not document.view.status.is_terminal:
         headers["Retry-After"] = str(POLL_AFTER_S)
@@ -141,9 +142,9 @@ def list_jobs(
     summary="Cancel a job",
     responses=problems({404: NotFound, 409: Conflict, 410: Gone, 503: StorageError}),
 )
-def cancel(caller: SubmitterDep, job_id: JobIdDep, backend: BackendDep) -> JobView:
+def cancel(caller: SubmitterDep, job_id: JobIdDep, backend: BackendDep, reader: JobReaderDep) -> JobView:
     """A queued job is cancelled at once. A running one is `cancelling` until its worker has stopped."""
-    return view_job(cancel_job(job_id, jobs=backend.jobs, caller=caller, now=datetime.now(UTC)), backend)
+    return reader.view(cancel_job(job_id, jobs=backend.jobs, caller=caller, now=datetime.now(UTC)))
 
 
 @router.delete(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 
 from api.auth import SubmitterDep
-from api.deps import BackendDep, SettingsDep, UploadIdDep
+from api.deps import BackendDep, JobReaderDep, SettingsDep, UploadIdDep
 from api.intake import body_blocks
 from api.openapi import problems
 from api.rate_limit import rate_limit_headers
@@ -30,11 +30,16 @@ router = APIRouter(prefix="/uploads", tags=["uploads"])
     responses=problems({413: InputTooLarge, 422: InvalidInput, 429: LimitReached, 503: StorageError}),
 )
 def create_upload(
-    wanted: UploadRequest, caller: SubmitterDep, backend: BackendDep, settings: SettingsDep, response: Response
+    wanted: UploadRequest,
+    caller: SubmitterDep,
+    backend: BackendDep,
+    settings: SettingsDep,
+    reader: JobReaderDep,
+    response: Response,
 ) -> UploadView:
     """PUT each part's bytes to its `url`, in any order, several at once, and again where it failed. Then `complete` the
     upload, and submit a job with `{"input": {"upload_id": …}}`. What is not used by `expires_at` is removed."""
-    desk = SubmissionDesk(caller=caller, backend=backend, settings=settings)
+    desk = SubmissionDesk(caller=caller, backend=backend, settings=settings, reader=reader)
     desk.check_limits(size_bytes=wanted.bytes)
     upload = begin_upload(
         backend.uploads,

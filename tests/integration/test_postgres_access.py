@@ -11,6 +11,7 @@ from core.access.keys_sql import SqlKeyRepository
 from core.access.usage_sql import SqlUsageRepository
 from core.database import engine_of
 from core.estimation.history_sql import SqlRunHistory
+from core.estimation.queue_load_sql import SqlQueueLoads
 from core.fleet.fleet_sql import SqlFleet
 from core.idempotency_sql import SqlIdempotencyRepository
 from core.repository_sql import SqlJobRepository
@@ -21,6 +22,7 @@ from tests.contracts.fleet import FleetContract
 from tests.contracts.history import HistoryContract
 from tests.contracts.idempotency import IdempotencyContract
 from tests.contracts.keys import KeyContract
+from tests.contracts.queue_loads import QueueLoadContract
 from tests.contracts.uploads import UploadContract
 from tests.contracts.usage import KEY_MAX_RUNNING, UsageContract
 
@@ -94,3 +96,19 @@ class TestPostgresFleet(FleetContract):
 
 class TestPostgresCensus(CensusContract):
     """The contract on Postgres."""
+
+
+class TestPostgresQueueLoads(QueueLoadContract):
+    """The contract on Postgres."""
+
+    @pytest.fixture
+    def repository(self, engine: Engine) -> SqlJobRepository:
+        return SqlJobRepository(engine)
+
+    @pytest.fixture
+    def fleet(self, engine: Engine) -> SqlFleet:
+        return SqlFleet(engine)
+
+    @pytest.fixture
+    def loads(self, engine: Engine) -> SqlQueueLoads:
+        return SqlQueueLoads(engine)

@@ -19,7 +19,7 @@ from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
 from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository, FakeUsageRepository
 from tests.batch_fakes import FakeBatchRepository
-from tests.estimation_fakes import FakeRunHistory
+from tests.estimation_fakes import FakeQueueLoads, FakeRunHistory
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 from tests.monitoring_fakes import FakeCensusTaker, FakeFleet
 
@@ -55,6 +55,11 @@ def batches(jobs: FakeJobRepository) -> FakeBatchRepository:
 
 
 @pytest.fixture
+def loads() -> FakeQueueLoads:
+    return FakeQueueLoads()
+
+
+@pytest.fixture
 def uploads() -> FakeUploadRepository:
     return FakeUploadRepository()
 
@@ -80,6 +85,7 @@ def backend(
     batches: FakeBatchRepository,
     fleet: FakeFleet,
     census_taker: FakeCensusTaker,
+    loads: FakeQueueLoads,
 ) -> Iterator[Backend]:
     engine = engine_of("sqlite://")  # without tables: the tests of webhooks bring their own
     yield Backend(
@@ -91,6 +97,7 @@ def backend(
         uploads=UploadDesk(uploads=uploads, parts=StoredParts(store), store=store),
         usage=FakeUsageRepository(jobs),
         history=FakeRunHistory(jobs),
+        loads=loads,
         batches=batches,
         deliveries=SqlOutbox(engine),
         fleet=fleet,

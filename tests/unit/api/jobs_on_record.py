@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from core.ids import new_id
 from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
+from core.options import resolve_options
 from tests.fakes import FakeJobRepository, FakeObjectStore
 
+OPTIONS = resolve_options("clean-only").model_dump(mode="json")
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 FAR_FUTURE = START + timedelta(days=36_500)
 
@@ -23,7 +25,7 @@ def add_queued(jobs: FakeJobRepository, *, lane: Lane = Lane.INTERACTIVE) -> Job
         device=Device.CPU,
         preset="clean-only",
         preset_version=1,
-        options={"preset": "clean-only"},
+        options=OPTIONS,
         input=InputFile(
             name="talk.wav",
             key=f"jobs/{job_id}/input",

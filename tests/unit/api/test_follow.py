@@ -9,8 +9,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api import polling
+from core.estimation.queue_load import QueueLoad
 from core.ids import new_id
 from core.jobs import JobStatus, Lane
+from tests.estimation_fakes import FakeQueueLoads
 from tests.fakes import FakeJobRepository, FakeObjectStore
 from tests.fixed_ids import UNKNOWN_ID
 from tests.unit.api.jobs_on_record import add_queued, add_succeeded, advance, fail, start
@@ -257,3 +259,24 @@ class TestCancel:
 
     def test_unknown_job_cannot_be_cancelled(self, client: TestClient) -> None:
         assert client.post(f"{JOBS}/{new_id()}/cancel").status_code == 404
+
+
+def test_a_queued_job_tells_when_it_will_be_done(
+    client: TestClient, jobs: FakeJobRepository, loads: FakeQueueLoads
+) -> None:
+    job = add_queued(jobs)
+    loads.answer = QueueLoad(workers={Lane.INTERACTIVE: 1}, running=1, running_left_s=30.0)
+
+    progress = client.get(f"/api/v1/jobs/{job.id}").json()["progress"]
+
+    assert progress["eta_s"] == 30.0  # and a second of audio, which takes next to nothing
+    assert client.get("/api/v1/jobs").json()["jobs"][0]["progress"]["eta_s"] is None
+
+
+def test_a_running_job_tells_its_own_speed(client: TestClient, jobs: FakeJobRepository, loads: FakeQueueLoads) -> None:
+    job = start(jobs, add_queued(jobs).id)
+    advance(jobs, job, fraction=0.25)
+    loads.answer = QueueLoad(workers={Lane.INTERACTIVE: 1}, running=1, running_left_s=30.0)
+
+    assert client.get(f"/api/v1/jobs/{job.id}").json()["progress"]["eta_s"] == 0.75
+    assert loads.asked == 0

@@ -23,7 +23,7 @@ from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
 from tests.access_fakes import FakeIdempotencyRepository, FakeKeyRepository, FakeUploadRepository, FakeUsageRepository
 from tests.batch_fakes import FakeBatchRepository
-from tests.estimation_fakes import FakeRunHistory
+from tests.estimation_fakes import FakeQueueLoads, FakeRunHistory
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 from tests.monitoring_fakes import FakeCensusTaker, FakeFleet
 from tests.unit.api.jobs_on_record import finish, start
@@ -85,6 +85,7 @@ def transport(
         deliveries=SqlOutbox(create_engine_for(settings)),
         fleet=FakeFleet(),
         census=FakeCensusTaker(),
+        loads=FakeQueueLoads(),
         outbound=OutboundClient(resolve=fake_resolve),
     )
     server = TestClient(create_app(settings, backend))
