@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
+from cli.checks.check import Verdict
+from cli.checks.services import check_clock
 from core.access.keys_sql import SqlKeyRepository
 from core.access.usage_sql import SqlUsageRepository
 from core.database import engine_of
@@ -15,6 +17,7 @@ from core.estimation.queue_load_sql import SqlQueueLoads
 from core.fleet.fleet_sql import SqlFleet
 from core.idempotency_sql import SqlIdempotencyRepository
 from core.repository_sql import SqlJobRepository
+from core.settings import Settings
 from core.uploads.upload_sql import SqlUploadRepository
 from tests.contracts.census import CensusContract
 from tests.contracts.fleet import KEY_MAX_RUNNING as FLEET_KEY_MAX_RUNNING
@@ -112,3 +115,9 @@ class TestPostgresQueueLoads(QueueLoadContract):
     @pytest.fixture
     def loads(self, engine: Engine) -> SqlQueueLoads:
         return SqlQueueLoads(engine)
+
+
+def test_doctor_compares_the_clock_with_the_servers(postgres_database: str) -> None:
+    [check] = check_clock(Settings(database_url=postgres_database))
+
+    assert check.verdict is Verdict.OK
