@@ -60,11 +60,12 @@ class Device(StrEnum):
 
 
 class ReportRole(StrEnum):
-    """Roles of the outputs that are no audio: they belong to the report."""
+    """Roles of the outputs that are no results: they show the results and the recording to eyes and players."""
 
     WAVEFORM = "waveform"  # PNG
     SPECTROGRAM = "spectrogram"  # PNG
     PEAKS = "peaks"  # JSON in audiowaveform's form, for players
+    LISTENING = "listening"  # WAV, of what is not there as WAV
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,7 @@ class EnhanceOptions(BaseModel):
     strength: float = Field(default=1.0, ge=0, le=1)  # 0: the input, 1: the estimate
     residual: bool = False  # also write what was taken away
     bandwidth: Bandwidth = "keep"
+    listening: bool = False  # also write WAV copies of what is not there as WAV, for players
     pictures: bool = True  # also draw waveforms and spectrograms of before and after
     chain: tuple[dict[str, Any], ...] = ()  # DSP steps in order, in the form of core.dsp.chain
     outputs: tuple[OutputSpec, ...] = Field(default=(OutputSpec(),), min_length=1, max_length=4)
@@ -63,7 +64,19 @@ class EnhanceOptions(BaseModel):
 
 
 OVERRIDABLE = frozenset(
-    {"shifts", "overlap", "stems", "track", "strength", "residual", "bandwidth", "pictures", "chain", "seed"}
+    {
+        "shifts",
+        "overlap",
+        "stems",
+        "track",
+        "strength",
+        "residual",
+        "bandwidth",
+        "listening",
+        "pictures",
+        "chain",
+        "seed",
+    }
 )
 
 

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from core.audio.encode import LIMITS, AudioWriter
-from core.audio.formats import AudioProbe, default_subtype, extension_for, media_type_for
 from core.audio.resample import resample_stream
 from core.dsp.chain import parse_chain, run_chain
 from core.dsp.levels import RmsAnalyser, RmsMatch
 from core.dsp.step import Step
 from core.enhancement.bandwidth import CarriedBand
+from core.enhancement.encodings import base_name, open_writer, plan_encodings, plan_listening_copies, produced
 from core.enhancement.levels import SignalMeter
 from core.enhancement.prepare import Prepared
-from core.enhancement.produced import ProducedFile, describe_file
+from core.enhancement.produced import ProducedFile
 from core.enhancement.protocol import FloatArray
 from core.enhancement.reference import ReferenceMeter
 from core.enhancement.scratch import ScratchSignal
@@ -38,17 +37,6 @@ class Finished:
     levels: dict[str, dict[str, Any]]
     warnings: tuple[str, ...]
     comparison: dict[str, Any] | None  # with the reference
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Encoding:
-    """One file to be written."""
-
-    role: str
-    name: str
-    path: Path
-    format: str
-    subtype: str
 
 
 def finish(
@@ -81,7 +69,10 @@ def finish(
         for index, stem in enumerate(stems)
     ]
     roles = (*stems, RESIDUAL) if options.residual else tuple(stems)
-    encodings = _plan_encodings(prepared, roles, options=options, input_name=input_name, workspace=workspace)
+    base = base_name(input_name)
+    encodings = plan_encodings(prepared, roles, options=options, base=base, workspace=workspace)
+    if options.listening:
+        encodings += plan_listening_copies(prepared, roles, encodings, base=base, workspace=workspace)
     meters = {role: SignalMeter(native.sample_rate, native.channels) for role in roles}
     views = {
         subject: ViewMeter(native.sample_rate, native.channels, frames=native.frames)
@@ -89,7 +80,7 @@ def finish(
     }
     comparison = None if reference is None else ReferenceMeter(native.sample_rate, native.channels)
     with ExitStack() as stack:
-        writers = [stack.enter_context(_open_writer(encoding, prepared)) for encoding in encodings]
+        writers = [stack.enter_context(open_writer(encoding, prepared)) for encoding in encodings]
         position = 0
         for blocks in zip(*(stream() for stream in chained), strict=True):
             stop = position + blocks[0].shape[1]
@@ -104,21 +95,21 @@ def finish(
             for subject, view in views.items():
                 view.update(signals[subject])
             for encoding, writer in zip(encodings, writers, strict=True):
-                writer.write(signals[encoding.role])
+                writer.write(signals[encoding.signal])
             position = stop
             on_fraction(position / native.frames)
     if position != native.frames:
         raise RuntimeError(f"the chain returned {position} of {native.frames} frames")
-    audio = tuple(_produced(encoding) for encoding in encodings)
+    audio = tuple(produced(encoding) for encoding in encodings)
     return Finished(
-        files=audio + write_views(views, base=_base_name(input_name), workspace=workspace),
+        files=audio + write_views(views, base=base, workspace=workspace),
         levels={role: meter.result() for role, meter in meters.items()},
         comparison=None if comparison is None else comparison.result(),
         warnings=tuple(
             f"{writer.clipped_samples} samples of {encoding.name!r} were beyond full scale and were clipped. "
             "WAV with subtype FLOAT keeps them."
             for encoding, writer in zip(encodings, writers, strict=True)
-            if writer.clipped_samples
+            if writer.clipped_samples and encoding.role == encoding.signal
         ),
     )
 
@@ -174,57 +165,3 @@ def _estimate_blocks(
 
 def _chain_scratch(workspace: Path, stem: str, name: str) -> Path:
     return workspace / f"{stem}.{name}.f32"
-
-
-def _plan_encodings(
-    prepared: Prepared, roles: Sequence[str], *, options: EnhanceOptions, input_name: str, workspace: Path
-) -> list[_Encoding]:
-    """Every role in every format: `talk.enhanced.wav`; the output's number is added where one format comes twice."""
-    base = _base_name(input_name)
-    formats = [spec.format for spec in options.outputs]
-    encodings = []
-    for role in roles:
-        for number, spec in enumerate(options.outputs):
-            extension = extension_for(spec.format)
-            mark = f".{number + 1}" if formats.index(spec.format) != number else ""
-            encodings.append(
-                _Encoding(
-                    role=role,
-                    name=f"{base}.{role}{mark}{extension}",
-                    path=workspace / f"{role}.{number}{extension}",
-                    format=spec.format,
-                    subtype=spec.subtype or _subtype_like(prepared.probe, spec.format),
-                )
-            )
-    return encodings
-
-
-def _base_name(input_name: str) -> str:
-    return Path(input_name).stem or "audio"
-
-
-def _subtype_like(probe: AudioProbe, output_format: str) -> str:
-    """The source's depth, or the deepest that the format has (FLAC knows no float)."""
-    subtype = default_subtype(probe)
-    subtypes = LIMITS[output_format].subtypes
-    return subtype if subtype in subtypes else subtypes[-1]
-
-
-def _open_writer(encoding: _Encoding, prepared: Prepared) -> AudioWriter:
-    native = prepared.native
-    return AudioWriter(
-        encoding.path,
-        encoding.format,
-        sample_rate=native.sample_rate,
-        channels=native.channels,
-        subtype=encoding.subtype,
-        frames=native.frames,
-        tags=prepared.tags,
-        cover=prepared.cover,
-    )
-
-
-def _produced(encoding: _Encoding) -> ProducedFile:
-    return describe_file(
-        encoding.path, name=encoding.name, role=encoding.role, media_type=media_type_for(encoding.format)
-    )

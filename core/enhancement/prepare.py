@@ -99,7 +99,7 @@ def scratch_bytes(probed: AudioProbe, *, options: EnhanceOptions, info: Enhancer
     """Upper estimate of the scratch space of a job in bytes, from the probe alone; 0 when the length is unknown.
 
     Counts the decoded signal, its copy at the engine's rate, the estimates, what the chain materialises in between
-    (at most one signal for each step) and the encoded outputs at four bytes a sample.
+    (at most one signal for each step) and the encoded outputs, listening copies too, at four bytes a sample.
     """
     if probed.frames is None:
         return 0
@@ -107,7 +107,8 @@ def scratch_bytes(probed: AudioProbe, *, options: EnhanceOptions, info: Enhancer
     stems = len(info.stems) if info else 1
     model_rate = info.sample_rate if info else probed.sample_rate
     at_model_rate = math.ceil(native * model_rate / probed.sample_rate)
-    encoded = native * (stems + options.residual) * len(options.outputs)
+    encoded = native * (stems + options.residual) * (len(options.outputs) + options.listening)
+    encoded += native * options.listening  # of the recording itself
     return native + at_model_rate * (1 + stems) + native * stems * len(options.chain) + encoded
 
 

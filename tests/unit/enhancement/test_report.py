@@ -74,15 +74,20 @@ def run(
     model: bool = True,
     operator: OperatorDefaults = NO_DEFAULTS,
     preset: str | None = None,
+    outputs: list[dict[str, Any]] | None = None,
+    source_name: str = "source.wav",
     **overrides: Any,  # noqa: ANN401
 ) -> PipelineResult:
-    source, workspace = tmp_path / "source.wav", tmp_path / "workspace"
-    soundfile.write(source, wav.T, RATE, subtype="FLOAT")
+    source, workspace = tmp_path / source_name, tmp_path / "workspace"
+    soundfile.write(source, wav.T, RATE, subtype="FLOAT" if source.suffix == ".wav" else "PCM_16")
     workspace.mkdir()
     return run_pipeline(
         source,
         options=resolve_options(
-            preset or ("speech" if model else "clean-only"), {"pictures": False, **overrides}, operator=operator
+            preset or ("speech" if model else "clean-only"),
+            {"pictures": False, **overrides},
+            outputs,
+            operator=operator,
         ),
         input_name="talk.wav",
         workspace=workspace,
@@ -200,6 +205,32 @@ def test_pictures_and_peaks_come_after_the_audio_for_every_signal(tmp_path: Path
         else:
             assert file.media_type == "image/png"
             assert Image.open(io.BytesIO(content)).size == (1600, 400)
+
+
+def test_listening_copies_are_made_of_what_is_not_there_as_wav(tmp_path: Path) -> None:
+    flac = run(tmp_path, noise(1), outputs=[{"format": "flac", "subtype": "PCM_24"}], residual=True, listening=True)
+
+    assert [(file.name, file.role) for file in flac.files] == [
+        ("talk.enhanced.flac", "enhanced"),
+        ("talk.residual.flac", "residual"),
+        ("talk.enhanced.listening.wav", "listening"),
+        ("talk.residual.listening.wav", "listening"),
+    ]
+    result, copy = (soundfile.read(flac.files[index].path)[0] for index in (0, 2))
+    np.testing.assert_allclose(copy, result, atol=2**-23)
+
+
+def test_recording_that_is_no_wav_is_copied_as_it_was_decoded(tmp_path: Path) -> None:
+    result = run(tmp_path, noise(1), source_name="source.flac", listening=True)
+
+    copy = next(file for file in result.files if file.role == "listening")
+    assert copy.name == "talk.before.listening.wav"
+    np.testing.assert_array_equal(soundfile.read(copy.path)[0], soundfile.read(tmp_path / "source.flac")[0])
+
+
+def test_listening_copies_are_made_when_asked_for(tmp_path: Path) -> None:
+    assert not resolve_options("speech").listening
+    assert [file.role for file in run(tmp_path, noise(1), source_name="source.flac").files] == ["enhanced"]
 
 
 def test_peaks_of_before_and_after_differ_by_the_engine_s_gain(tmp_path: Path) -> None:

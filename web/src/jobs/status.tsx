@@ -1,7 +1,7 @@
 import type { ReactElement } from "react";
 
 import { hasEnded, type Job, type JobStatus } from "../api/types";
-import { duration } from "../shell/format";
+import { duration, estimate } from "../shell/format";
 
 const TEXTS: Record<JobStatus, string> = {
   queued: "Queued",
@@ -37,7 +37,7 @@ export function progressText(job: Job): string {
   if (hasEnded(job)) return "";
   if (job.status === "queued") {
     const position = job.queue_position;
-    const wait = job.progress.eta_s == null ? "" : `, about ${duration(job.progress.eta_s)}`;
+    const wait = job.progress.eta_s == null ? "" : `, ${estimate(job.progress.eta_s)}`;
     return position === null ? "Waiting for a worker" : position === 0 ? `Next in the queue${wait}` : `${position} before it${wait}`;
   }
   if (job.status === "cancelling") return "Stops at the next segment";

@@ -20,7 +20,7 @@ export function Downloads({ subjects }: { subjects: readonly Subject[] }): React
               <DownloadLink key={file.name} href={file.href} name={file.name} isPrimary={index === 0}>
                 <span>
                   <span className="sr-only">{`${subject.label} as `}</span>
-                  {formatOf(file.name)} <span className="opacity-80">{fileSize(file.bytes)}</span>
+                  {formatOf(file.name)} <span className="font-normal">{fileSize(file.bytes)}</span>
                 </span>
               </DownloadLink>
             ))}

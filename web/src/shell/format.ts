@@ -10,13 +10,18 @@ export function clock(time_s: number, { tenths = false }: { tenths?: boolean } =
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${seconds}` : `${minutes}:${seconds}`;
 }
 
-/** A length of time in words: "4 s", "12 min", "1 h 5 min". */
+/** A length of time in words: "under 1 s", "4 s", "12 min", "1 h 5 min". */
 export function duration(time_s: number): string {
   if (time_s < 1) return "under 1 s";
   if (time_s < 90) return `${Math.round(time_s)} s`;
   if (time_s < 90 * MINUTE_S) return `${Math.round(time_s / MINUTE_S)} min`;
   const minutes = Math.round(time_s / MINUTE_S);
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** An estimate in words: "about 4 s". */
+export function estimate(time_s: number): string {
+  return time_s < 1 ? duration(time_s) : `about ${duration(time_s)}`;
 }
 
 /** "912 kB", "1.4 GB": decimal units, as file managers show them. */

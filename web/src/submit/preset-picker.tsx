@@ -1,6 +1,6 @@
 import type { ReactElement } from "react";
 
-import { duration } from "../shell/format";
+import { estimate } from "../shell/format";
 import type { PresetOffer } from "./catalogue";
 import { settings } from "./settings";
 
@@ -12,15 +12,38 @@ interface Props {
 
 /** What can be done with a recording, what each costs, and how long it will take here. */
 export function PresetPicker({ presets, current, duration_s }: Props): ReactElement {
+  const installed = presets.filter((preset) => preset.is_installed);
+  const missing = presets.filter((preset) => !preset.is_installed);
   return (
-    <fieldset>
-      <legend className="heading mb-2">Preset</legend>
-      <div className="grid gap-2 sm:grid-cols-2 xl:grid-cols-3">
-        {presets.map((preset) => (
+    <section aria-labelledby="preset-heading">
+      <h2 id="preset-heading" className="heading mb-2">
+        Preset
+      </h2>
+      <fieldset className="grid gap-2 sm:grid-cols-2 xl:grid-cols-3">
+        <legend className="sr-only">What is to be done</legend>
+        {installed.map((preset) => (
           <PresetCard key={preset.name} preset={preset} isCurrent={preset === current} duration_s={duration_s} />
         ))}
-      </div>
-    </fieldset>
+      </fieldset>
+      {missing.length > 0 && (
+        <details className="mt-3 text-sm text-muted">
+          <summary className="inline-block rounded py-1">
+            {missing.length} more need models that this server does not have
+          </summary>
+          <dl className="mt-2 grid gap-x-6 gap-y-3 sm:grid-cols-2 xl:grid-cols-3">
+            {missing.map((preset) => (
+              <div key={preset.name}>
+                <dt className="font-medium text-text">{preset.title}</dt>
+                <dd>{preset.description}</dd>
+                <dd>
+                  <code className="text-xs">limpid models pull {preset.model}</code>
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      )}
+    </section>
   );
 }
 
@@ -36,7 +59,7 @@ function PresetCard({
   return (
     <label
       className={`card relative flex gap-3 p-3.5 transition-colors has-focus-visible:outline-2 has-focus-visible:outline-accent
-        ${isCurrent ? "border-accent bg-accent-soft" : preset.is_installed ? "hover:border-accent" : "cursor-not-allowed"}`}
+        ${isCurrent ? "border-accent bg-accent-soft" : "hover:border-accent"}`}
     >
       <input
         type="radio"
@@ -44,14 +67,13 @@ function PresetCard({
         value={preset.name}
         className="mt-1 size-4"
         checked={isCurrent}
-        disabled={!preset.is_installed}
         onChange={() => settings.set((now) => ({ ...now, preset: preset.name }))}
       />
       <span className="min-w-0 flex-1">
-        <span className={`font-medium ${preset.is_installed ? "" : "text-muted"}`}>{preset.title}</span>
+        <span className="font-medium">{preset.title}</span>
         <span className="mt-0.5 block text-sm text-muted">{preset.description}</span>
         <span className={`mt-1.5 block text-sm ${isCurrent ? "text-text" : "text-muted"}`}>
-          {preset.is_installed ? costText(preset, duration_s) : "Not installed on this server"}
+          {costText(preset, duration_s)}
         </span>
       </span>
     </label>
@@ -60,6 +82,8 @@ function PresetCard({
 
 function costText(preset: PresetOffer, duration_s: number | null): string {
   if (preset.rtf === null) return "";
-  const eta = duration_s === null ? `${duration(60 * preset.rtf)} per minute of audio` : duration(duration_s * preset.rtf);
-  return `About ${eta}${preset.isMeasured ? "" : ", roughly"}${preset.isNonCommercial ? " · no commercial use" : ""}`;
+  const eta =
+    duration_s === null ? `${estimate(60 * preset.rtf)} per minute of audio` : estimate(duration_s * preset.rtf);
+  const notes = [preset.isMeasured ? [] : ["roughly"], preset.isNonCommercial ? ["no commercial use"] : []].flat();
+  return [`Takes ${eta}`, ...notes].join(" · ");
 }

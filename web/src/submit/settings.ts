@@ -39,7 +39,7 @@ export type Wanted = Omit<JobSubmission, "input">;
 export function wantedOf({ preset, strength, hasResidual, formats, lane }: Settings): Wanted {
   return {
     preset,
-    overrides: { strength, residual: hasResidual },
+    overrides: { strength, residual: hasResidual, listening: true },
     ...(formats.length === 1 && formats[0] === "wav" ? {} : { outputs: formats.map((format) => ({ format })) }),
     lane,
   } as Wanted;

@@ -1,6 +1,6 @@
 import type { ReactElement } from "react";
 
-import { clock, duration, fileSize } from "../shell/format";
+import { clock, duration, estimate, fileSize } from "../shell/format";
 import { Icon } from "../shell/icons";
 import { batchPath, go, jobPath } from "../shell/route";
 import { useStore } from "../state/store";
@@ -68,7 +68,7 @@ export function Tray({ files, preset, duration_s }: Props): ReactElement {
         <p className="text-sm text-muted">
           {preset?.title}
           {duration_s !== null && ` · ${duration(duration_s)} of audio`}
-          {eta_s !== null && ` · takes about ${duration(eta_s)}`}
+          {eta_s !== null && ` · takes ${estimate(eta_s)}`}
         </p>
       </div>
     </section>
