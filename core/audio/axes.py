@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from core.audio.colours import BACKGROUND, GRID, TEXT
+from core.audio.colours import BACKGROUND_INK, TEXT_INK
 
 WIDTH, HEIGHT = 1600, 400
 LEFT, RIGHT, TOP, BOTTOM = 64, 56, 28, 28
@@ -66,31 +66,34 @@ def frequency_ticks(nyquist_hz: float) -> list[Tick]:
 
 
 def new_picture(title: str, *, duration_s: float, rows: Sequence[Tick]) -> Image.Image:
-    """An empty picture with its title, time axis and the labels `rows` at the left; the plot area is for the caller."""
-    picture = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
+    """An empty picture with its title, time axis and the labels `rows` at the left; the plot area is for the caller.
+
+    Its pixels are numbers of a palette (mode L): Pillow smooths text between two of them, which the ramp allows for.
+    """
+    picture = Image.new("L", (WIDTH, HEIGHT), BACKGROUND_INK)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(FONT_SIZE)
-    draw.text((LEFT, TOP / 2), title, fill=TEXT, font=font, anchor="lm")
+    draw.text((LEFT, TOP / 2), title, fill=TEXT_INK, font=font, anchor="lm")
     for tick in rows:
         y = TOP + round((1 - tick.place) * (PLOT_HEIGHT - 1))
-        draw.line([(LEFT - 5, y), (LEFT - 1, y)], fill=TEXT)
-        draw.text((LEFT - 8, y), tick.label, fill=TEXT, font=font, anchor="rm")
+        draw.line([(LEFT - 5, y), (LEFT - 1, y)], fill=TEXT_INK)
+        draw.text((LEFT - 8, y), tick.label, fill=TEXT_INK, font=font, anchor="rm")
     for tick in time_ticks(duration_s):
         x = LEFT + round(tick.place * (PLOT_WIDTH - 1))
-        draw.line([(x, HEIGHT - BOTTOM), (x, HEIGHT - BOTTOM + 4)], fill=TEXT)
-        draw.text((x, HEIGHT - BOTTOM + 7), tick.label, fill=TEXT, font=font, anchor="ma")
+        draw.line([(x, HEIGHT - BOTTOM), (x, HEIGHT - BOTTOM + 4)], fill=TEXT_INK)
+        draw.text((x, HEIGHT - BOTTOM + 7), tick.label, fill=TEXT_INK, font=font, anchor="ma")
     return picture
 
 
-def draw_grid(picture: Image.Image, *, duration_s: float, rows: Sequence[Tick]) -> None:
-    """Thin lines through the plot area at every tick."""
+def draw_grid(picture: Image.Image, *, duration_s: float, rows: Sequence[Tick], ink: int) -> None:
+    """Thin lines of palette colour `ink` through the plot area at every tick."""
     draw = ImageDraw.Draw(picture)
     for tick in rows:
         y = TOP + round((1 - tick.place) * (PLOT_HEIGHT - 1))
-        draw.line([(LEFT, y), (LEFT + PLOT_WIDTH - 1, y)], fill=GRID)
+        draw.line([(LEFT, y), (LEFT + PLOT_WIDTH - 1, y)], fill=ink)
     for tick in time_ticks(duration_s):
         x = LEFT + round(tick.place * (PLOT_WIDTH - 1))
-        draw.line([(x, TOP), (x, TOP + PLOT_HEIGHT - 1)], fill=GRID)
+        draw.line([(x, TOP), (x, TOP + PLOT_HEIGHT - 1)], fill=ink)
 
 
 def _time_label(time_s: float, step_s: float) -> str:

@@ -1,6 +1,12 @@
-"""The colours of the pictures: a perceptual map for levels, and the few of axes and text."""
+"""The colours of the pictures: a perceptual map for levels, and the few of axes and text.
+
+Pictures are drawn in numbers of a palette. It begins with a ramp from the background to the colour of text, so that the
+grey levels with which text is smoothed are right; the colours of what is plotted follow.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +17,11 @@ TEXT = (176, 190, 197)
 WAVE = (38, 166, 154)
 WAVE_CORE = (128, 203, 196)
 
-MAP_SIZE = 192
+RAMP_SIZE = 64
+BACKGROUND_INK, TEXT_INK = 0, RAMP_SIZE - 1
+PLOT_INK = RAMP_SIZE
+"""The first colour of what is plotted."""
+MAP_SIZE = 256 - RAMP_SIZE
 _LIGHTNESS = (0.16, 0.98)
 _HUE_DEGREES = (265.0, 95.0)  # from blue through teal to yellow
 _CHROMA = 0.125
@@ -27,6 +37,13 @@ _TO_LINEAR_SRGB = np.array(
         [-0.0041960863, -0.7034186147, 1.7076147010],
     ]
 )
+
+
+def palette(colours: NDArray[np.uint8] | Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """RGB (RAMP_SIZE + N, 3): from the background to text, then `colours` (N, 3)."""
+    place = np.linspace(0, 1, RAMP_SIZE)[:, np.newaxis]
+    ramp = (1 - place) * np.array(BACKGROUND) + place * np.array(TEXT)
+    return np.concatenate([np.round(ramp).astype(np.uint8), np.asarray(colours, dtype=np.uint8)])
 
 
 def level_map() -> NDArray[np.uint8]:

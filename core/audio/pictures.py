@@ -23,7 +23,7 @@ from core.audio.axes import (
     mel_to_hz,
     new_picture,
 )
-from core.audio.colours import MAP_SIZE, TEXT, WAVE, WAVE_CORE, level_map
+from core.audio.colours import GRID, MAP_SIZE, PLOT_INK, TEXT_INK, WAVE, WAVE_CORE, level_map, palette
 from core.audio.envelope import Envelope
 from core.audio.spectrogram import Spectrogram
 from core.audio.types import FloatArray
@@ -36,6 +36,7 @@ _TOP_STEP_DB = 5.0
 _LOOKS_PER_ROW = 12
 _BAR_GAP, _BAR_WIDTH = 8, 10
 _COMPRESSION = 6
+_GRID_INK, _WAVE_INK, _WAVE_CORE_INK = PLOT_INK, PLOT_INK + 1, PLOT_INK + 2
 _AMPLITUDE_TICKS_DB = (0, -6, -12, -20)
 
 
@@ -55,12 +56,11 @@ def draw_spectrogram(spectrogram: Spectrogram, title: str, *, top_db: float) -> 
     picture = new_picture(title, duration_s=duration_s, rows=frequency_ticks(nyquist_hz))
     levels_db = 10 * np.log10(spectrogram.powers @ _rows_of_bins(spectrogram).T + 1e-20)
     place = np.clip(1 + (levels_db - top_db) / LEVEL_RANGE_DB, 0, 1)
-    colours = level_map()
     columns = (np.arange(PLOT_WIDTH) * len(place)) // PLOT_WIDTH
-    image = colours[np.round(place * (MAP_SIZE - 1)).astype(np.intp)][columns].transpose(1, 0, 2)
+    image = (PLOT_INK + np.round(place * (MAP_SIZE - 1))).astype(np.uint8)[columns].T
     picture.paste(Image.fromarray(np.ascontiguousarray(image)), (LEFT, TOP))
-    _draw_colour_bar(picture, colours, top_db)
-    return _png(picture)
+    _draw_colour_bar(picture, top_db)
+    return _png(picture, palette(level_map()))
 
 
 def draw_waveform(envelope: Envelope, title: str, *, full_scale: float) -> bytes:
@@ -68,7 +68,7 @@ def draw_waveform(envelope: Envelope, title: str, *, full_scale: float) -> bytes
     duration_s = envelope.frames / envelope.sample_rate
     ticks = amplitude_ticks(full_scale)
     picture = new_picture(title, duration_s=duration_s, rows=ticks)
-    draw_grid(picture, duration_s=duration_s, rows=ticks)
+    draw_grid(picture, duration_s=duration_s, rows=ticks, ink=_GRID_INK)
     count = len(envelope.low)
     first = np.arange(PLOT_WIDTH) * count // PLOT_WIDTH
     last = np.maximum(-(-np.arange(1, PLOT_WIDTH + 1) * count // PLOT_WIDTH) - 1, first)
@@ -81,10 +81,13 @@ def draw_waveform(envelope: Envelope, title: str, *, full_scale: float) -> bytes
     )
     pixels = np.array(picture)
     plot = pixels[TOP : TOP + PLOT_HEIGHT, LEFT : LEFT + PLOT_WIDTH]
-    for bottom, top, colour in ((low, high, WAVE), (np.maximum(-rms, low), np.minimum(rms, high), WAVE_CORE)):
+    for bottom, top, ink in (
+        (low, high, _WAVE_INK),
+        (np.maximum(-rms, low), np.minimum(rms, high), _WAVE_CORE_INK),
+    ):
         rows = np.arange(PLOT_HEIGHT)[:, None]
-        plot[(rows >= _row(top, full_scale)) & (rows <= _row(bottom, full_scale))] = colour
-    return _png(Image.fromarray(pixels))
+        plot[(rows >= _row(top, full_scale)) & (rows <= _row(bottom, full_scale))] = ink
+    return _png(Image.fromarray(pixels), palette((GRID, WAVE, WAVE_CORE)))
 
 
 def waveform_scale(peak: float) -> float:
@@ -117,16 +120,16 @@ def _rows_of_bins(spectrogram: Spectrogram) -> NDArray[np.float32]:
     return weights
 
 
-def _draw_colour_bar(picture: Image.Image, colours: NDArray[np.uint8], top_db: float) -> None:
-    ramp = colours[np.linspace(MAP_SIZE - 1, 0, PLOT_HEIGHT).round().astype(np.intp)]
+def _draw_colour_bar(picture: Image.Image, top_db: float) -> None:
+    ramp = (PLOT_INK + np.linspace(MAP_SIZE - 1, 0, PLOT_HEIGHT).round()).astype(np.uint8)
     left = LEFT + PLOT_WIDTH + _BAR_GAP
     picture.paste(Image.fromarray(np.repeat(ramp[:, None], _BAR_WIDTH, axis=1)), (left, TOP))
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(FONT_SIZE)
     for below_db in range(0, int(LEVEL_RANGE_DB) + 1, 30):
         y = TOP + round(below_db / LEVEL_RANGE_DB * (PLOT_HEIGHT - 1))
-        draw.text((left + _BAR_WIDTH + 4, y), f"{round(top_db) - below_db}", fill=TEXT, font=font, anchor="lm")
-    draw.text((WIDTH - 6, TOP / 2), "dBFS", fill=TEXT, font=font, anchor="rm")
+        draw.text((left + _BAR_WIDTH + 4, y), f"{round(top_db) - below_db}", fill=TEXT_INK, font=font, anchor="lm")
+    draw.text((WIDTH - 6, TOP / 2), "dBFS", fill=TEXT_INK, font=font, anchor="rm")
 
 
 def _row(amplitudes: FloatArray, full_scale: float) -> NDArray[np.intp]:
@@ -134,9 +137,9 @@ def _row(amplitudes: FloatArray, full_scale: float) -> NDArray[np.intp]:
     return np.round(place * (PLOT_HEIGHT - 1)).astype(np.intp)
 
 
-def _png(picture: Image.Image) -> bytes:
-    """With a palette: half the bytes, and no colour changes visibly, because there are hardly more than 256."""
+def _png(picture: Image.Image, colours: NDArray[np.uint8]) -> bytes:
+    """The picture, of numbers of the palette `colours` (N, 3)."""
     file = io.BytesIO()
-    paletted = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    paletted.save(file, "PNG", compress_level=_COMPRESSION)
+    picture.putpalette(colours.tobytes())
+    picture.save(file, "PNG", compress_level=_COMPRESSION)
     return file.getvalue()

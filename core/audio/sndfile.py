@@ -14,11 +14,12 @@ from core.audio.types import FloatArray
 from core.errors import InvalidAudio, UnsupportedMedia
 
 # libsndfile raises without handing over what it had decoded, so a damaged file loses up to one piece: 4096 frames is
-# the usual FLAC block.
-PIECE_FRAMES = 4096
+# the usual FLAC block. Plain samples cannot be damaged in that way, and larger pieces cost fewer calls.
+COMPRESSED_PIECE_FRAMES, PIECE_FRAMES = 4_096, 32_768
 # MP3 is left to FFmpeg on purpose: without a length tag libsndfile guesses the length from the first frame's bit rate
 # and stops there, which cuts a variable-rate file short.
 CONTAINERS = frozenset({"wav", "rf64", "w64", "aiff", "au", "caf", "flac", "ogg"})
+_COMPRESSED_CONTAINERS = frozenset({"caf", "flac", "ogg"})
 UNKNOWN_FRAMES = 2**62  # libsndfile gives the largest integer for a FLAC stream that does not say
 LOSSLESS_SUBTYPES = frozenset(
     {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}
@@ -55,6 +56,7 @@ class SndfileDecoder:
         self.probe = self._describe(container or "")
         self.warning: str | None = None
         self._failed = False
+        self._piece_frames = COMPRESSED_PIECE_FRAMES if container in _COMPRESSED_CONTAINERS else PIECE_FRAMES
         self._first = self._read()
         if not self._first.shape[-1]:
             self.close()
@@ -83,7 +85,7 @@ class SndfileDecoder:
         if self._failed:
             return np.empty((self.channels, 0), np.float32)
         try:
-            frames = self._file.read(PIECE_FRAMES, dtype="float32", always_2d=True)
+            frames = self._file.read(self._piece_frames, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
             self._failed = True
             return np.empty((self.channels, 0), np.float32)

@@ -97,6 +97,7 @@ def _load_demucs(
     if find_spec("demucs") is None:
         raise ModelUnavailable(f"The model {record.name!r} needs the package demucs, which is not installed")
     from core.enhancement.htdemucs import HTDemucsSeparator, make_bag
+    from core.models.precision import has_fast_bfloat16
     from core.models.released import read_demucs_pickle, read_demucs_safetensors
 
     if record.bag is None:
@@ -126,6 +127,7 @@ def _load_demucs(
         overlap=overlap,
         stems=stems,
         device=device,
+        has_fast_transformer=has_fast_bfloat16(device),
     )
 
 

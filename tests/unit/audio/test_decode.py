@@ -306,7 +306,7 @@ def test_stream_that_begins_late_in_the_file_does_not_stop_the_one_that_is_read(
 def test_failure_of_the_source_is_not_taken_for_the_end_of_the_file(tmp_path: Path) -> None:
     class FailingSource(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
-            if self.tell() > 20_000:
+            if self.tell() > 100_000:
                 raise ConnectionError("the store does not answer")
             return super().read(size)
 

@@ -11,6 +11,7 @@ import torch
 from demucs.apply import BagOfModels, Model, apply_model
 from demucs.htdemucs import HTDemucs
 from demucs.pretrained import SOURCES, get_model
+from demucs.transformer import LayerScale
 
 from core.audio.segments import overlap_add, split_segments
 from core.enhancement.htdemucs import HTDemucsSeparator, count_chunks, plan_segments
@@ -37,6 +38,15 @@ def transformer_bag() -> BagOfModels:
     torch.manual_seed(0)
     network = HTDemucs(SOURCES, channels=8, t_layers=1, t_heads=2, bottom_channels=0, nfft=2048, segment=CHUNK_S)
     return BagOfModels([network.eval()])
+
+
+def counting_transformer_bag() -> BagOfModels:
+    """Return such a bag whose transformer counts: new ones add a ten-thousandth of what each layer computes."""
+    bag = transformer_bag()
+    for module in bag.modules():
+        if isinstance(module, LayerScale):
+            torch.nn.init.constant_(module.scale, 0.5)
+    return bag
 
 
 def separator(
@@ -112,6 +122,27 @@ def test_segments_equal_one_pass_over_the_whole_recording(
     assert joined.shape == whole.shape
     # Equal inside the segments; the cross-fade of equal values rounds once.
     assert np.abs(joined - whole).max() <= 2e-7 * np.abs(whole).max()
+
+
+def test_fast_transformer_stays_within_60_db_of_the_package() -> None:
+    wav = stereo_noise(0.5)
+    statistics = statistics_of(wav)
+    exact = separator(counting_transformer_bag()).enhance(wav, SAMPLE_RATE, statistics=statistics)
+
+    bag = counting_transformer_bag()
+    fast = HTDemucsSeparator(bag, name="unittest", licence="MIT", has_fast_transformer=True)
+    estimate = fast.enhance(wav, SAMPLE_RATE, statistics=statistics)
+
+    error = np.square(estimate - exact).sum()
+    assert 0 < error < 1e-6 * np.square(exact).sum()
+
+
+def test_separation_leaves_the_attention_s_fast_path_as_it_was(bag: BagOfModels) -> None:
+    wav = stereo_noise(0.1)
+
+    separator(bag).enhance(wav, SAMPLE_RATE, statistics=statistics_of(wav))
+
+    assert torch.backends.mha.get_fastpath_enabled()
 
 
 def test_plan_of_htdemucs_has_minutes_of_payload_and_ten_seconds_of_context() -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from core.models.demucs_causal import DemucsCausal
-from core.models.demucs_stream import DemucsStream, Downsampler, Upsampler
+from core.models.demucs_stages import Downsampler, Upsampler
+from core.models.demucs_stream import DemucsStream
 from core.models.sinc_resample import downsample2, upsample2
 
 STD = 0.1
