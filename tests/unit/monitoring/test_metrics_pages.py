@@ -110,6 +110,23 @@ def test_dashboard_and_alerts_ask_for_metrics_that_there_are(path: Path) -> None
     assert asked <= sample_names()
 
 
+def test_prometheus_scrapes_services_that_there_are() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    services = compose["services"]
+    jobs = yaml.safe_load((OBSERVE / "prometheus/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    targets = {job["job_name"]: job["dns_sd_configs"][0] for job in jobs}
+
+    workers = {name for name, service in services.items() if "worker" in service.get("command", [])}
+    assert set(targets["limpid-worker"]["names"]) == workers
+    for name in workers:
+        assert services[name]["environment"]["LIMPID_METRICS_PORT"] == targets["limpid-worker"]["port"]
+        assert services[name]["environment"]["LIMPID_METRICS_HOST"] == "0.0.0.0"
+    assert targets["limpid-api"]["names"] == ["api"]
+    assert services["api"]["ports"][0].endswith(f":{targets['limpid-api']['port']}")
+    mounted = [volume.split(":")[0] for name in ("prometheus", "grafana") for volume in services[name]["volumes"]]
+    assert all((ROOT / path).is_dir() for path in mounted if path.startswith("./"))
+
+
 def test_dashboard_shows_every_metric_of_the_workers_and_queues() -> None:
     text = DASHBOARD.read_text(encoding="utf-8")
 
