@@ -85,13 +85,14 @@ def _load(name: str) -> Enhancer:
 
 
 def _load_checkpoint(path: Path) -> Enhancer:
-    from core.enhancement import band_split_lstm, mask_cnn
+    from core.enhancement import band_split_lstm, mask_cnn, two_stage_unet
     from core.errors import ModelUnavailable
     from core.models.checkpoints import read_card
 
     engines: dict[str, Callable[[Path], Enhancer]] = {
         band_split_lstm.ARCHITECTURE: band_split_lstm.BandSplitLstmEnhancer.from_checkpoint,
         mask_cnn.ARCHITECTURE: mask_cnn.MaskCnnEnhancer.from_checkpoint,
+        two_stage_unet.ARCHITECTURE: two_stage_unet.TwoStageUNetEnhancer.from_checkpoint,
     }
     architecture = read_card(path).architecture
     if architecture not in engines:

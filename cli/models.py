@@ -103,6 +103,29 @@ def pull(
         _pull(record, _folder(models_dir), base_url=base_url)
 
 
+@app.command()
+def convert(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="TensorFlow checkpoint of the two-stage U-Net: its ZIP, folder, or file prefix.")
+    ],
+    *,
+    name: Annotated[str, typer.Option(help="The model to install it as.")] = "two-stage-unet",
+    models_dir: ModelsDir = None,
+) -> None:
+    """Install weights that the two-stage U-Net's TensorFlow code has trained, offline and without TensorFlow."""
+    from core.model_catalogue import Architecture, Origin, find_model
+    from core.models.two_stage_release import convert_checkpoint
+
+    record = find_model(name)
+    if record.architecture is not Architecture.TWO_STAGE_UNET or record.origin is Origin.BUNDLED:
+        raise CommandError(f"--name {name}: weights can be installed as two-stage-unet")
+    folder = _folder(models_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{record.name}.safetensors"
+    card = convert_checkpoint(checkpoint, name=record.name, target=target)
+    typer.echo(f"{target} (depth {card.arguments['depth']}, SHA-256 {card.weights_sha256})")
+
+
 def _agree_to_licence(record: ModelRecord, *, accepted: bool) -> None:
     """Show the licence; CommandError unless the operator agrees to one that forbids commercial use."""
     typer.echo(f"{record.name} ({record.licence}): {record.notice}", err=True)

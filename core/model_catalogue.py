@@ -23,6 +23,7 @@ BUNDLED_DIR = Path(__file__).parent / "models" / "weights"
 
 DENOISER_URL = "https://dl.fbaipublicfiles.com/adiyoss/denoiser/"
 DEMUCS_URL = "https://dl.fbaipublicfiles.com/demucs/"
+TWO_STAGE_URL = "https://github.com/eloimoliner/denoising-historical-recordings/releases/download/v0.0/checkpoint.zip"
 
 
 class Architecture(StrEnum):
@@ -31,6 +32,7 @@ class Architecture(StrEnum):
     MASK_CNN = "mask-cnn"
     BAND_SPLIT_LSTM = "band-split-lstm"
     DEMUCS_CAUSAL = "demucs-causal"
+    TWO_STAGE_UNET = "two-stage-unet"
     DEMUCS = "demucs"
 
 
@@ -43,7 +45,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsFile:
-    """One published file. `sha256_prefix` are the leading hex digits that its publisher put into the file name."""
+    """One published file. `sha256_prefix` are the leading hex digits that its publisher states; empty if none."""
 
     name: str
     url: str
@@ -160,6 +162,10 @@ _DENOISER_NOTICE = (
 _DEMUCS_NOTICE = (
     "The code is MIT. The weights carry no licence of their own; they were trained on MUSDB-HQ, which is for research, "
     "and on further songs. Whether your use is covered is yours to decide."
+)
+_TWO_STAGE_NOTICE = (
+    "Copyright 2021 Eloi Moliner Juanpere; code and weights are in one repository under the MIT licence. Trained for "
+    "gramophone records of music. The publisher states no hash. Slow on a CPU: 71 million parameters."
 )
 _FOUR_STEMS = ("drums", "bass", "other", "vocals")
 _ONE_HOT = tuple(tuple(float(row == column) for column in range(4)) for row in range(4))
@@ -297,6 +303,20 @@ _RECORDS = (
         title="The same, trained on more data",
         parameters=33_533_569,
         file_hash="8a5dfb4bb92753dd",
+    ),
+    ModelRecord(
+        name="two-stage-unet",
+        title="Two-stage U-Net for gramophone records, the authors' weights",
+        architecture=Architecture.TWO_STAGE_UNET,
+        origin=Origin.PULLED,
+        sample_rate=44_100,
+        channels=1,
+        stems=("enhanced",),
+        licence="MIT",
+        notice=_TWO_STAGE_NOTICE,
+        source="https://github.com/eloimoliner/denoising-historical-recordings",
+        parameters=71_408_196,
+        files=(WeightsFile(name="two-stage-unet-checkpoint.zip", url=TWO_STAGE_URL, sha256_prefix=""),),
     ),
     _demucs("htdemucs", "Four stems: Hybrid Transformer Demucs", Bag(members=("955717e8",)), parameters=41_984_456),
     _demucs(

@@ -60,7 +60,7 @@ def load_enhancer(
     _check_single_output(record, stems)
     if record.architecture is Architecture.DEMUCS_CAUSAL:
         return _load_demucs_causal(record, models_dir, device=device)
-    return _load_bundled(record, models_dir, device=device)
+    return _load_own(record, models_dir, device=device)
 
 
 def _load_demucs_causal(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer:
@@ -131,7 +131,8 @@ def _load_demucs(
     )
 
 
-def _load_bundled(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer:
+def _load_own(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer:
+    """The engine of a checkpoint in our own format: bundled, trained by the operator, or converted when pulled."""
     path = record.own_checkpoint(models_dir)
     if path is None:
         raise ModelUnavailable(_how_to_install(record))
@@ -139,6 +140,10 @@ def _load_bundled(record: ModelRecord, models_dir: Path, *, device: str) -> Enha
         from core.enhancement.band_split_lstm import BandSplitLstmEnhancer
 
         return BandSplitLstmEnhancer.from_checkpoint(path, device=device)
+    if record.architecture is Architecture.TWO_STAGE_UNET:
+        from core.enhancement.two_stage_unet import TwoStageUNetEnhancer
+
+        return TwoStageUNetEnhancer.from_checkpoint(path, device=device)
     from core.enhancement.mask_cnn import MaskCnnEnhancer
 
     return MaskCnnEnhancer.from_checkpoint(path, device=device)

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 
 from core.errors import InsufficientDisk, InvalidOptions, ModelUnavailable, TransientError
-from core.model_catalogue import Bag, ModelRecord, Origin, WeightsFile
+from core.model_catalogue import Architecture, Bag, ModelRecord, Origin, WeightsFile
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +46,16 @@ def pull_model(
     Files that are there and verify are left alone. `base_url` names a mirror: a folder that holds the files under their
     official names. InvalidOptions for a model that has nothing to pull; otherwise as `fetch`.
     """
+    from core.models.checkpoints import read_card
+
     if record.origin is Origin.BUNDLED or not record.files:
         raise InvalidOptions(f"The model {record.name!r} comes with Limpid; there is nothing to pull.")
     folder = record.files_dir(models_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    is_converted = record.architecture is Architecture.TWO_STAGE_UNET
+    own = record.own_checkpoint(models_dir)
+    if is_converted and own is not None and _sha256_of(own) == read_card(own).weights_sha256:
+        return [own]
     paths = []
     for file in record.files:
         path = folder / file.name
@@ -63,17 +69,33 @@ def pull_model(
                 pause=pause,
             )
         paths.append(path)
+    if is_converted:
+        # Checking it has left its weights in our own format beside it.
+        for path in paths:
+            path.unlink()
+        return [converted_path(record, folder)]
     if record.bag is not None:
         # Not read by Limpid: makes the folder one that `demucs --repo` accepts. JSON is YAML.
         (folder / f"{record.name}.yaml").write_text(json.dumps(_bag_as_yaml(record.bag)) + "\n", encoding="utf-8")
     return paths
 
 
-def check_content(record: ModelRecord, file: WeightsFile, path: Path) -> None:
-    """Raise ModelUnavailable unless the file holds what the engine can load, and no code."""
-    from core.models.released import read_demucs_pickle, read_state_dict
+def converted_path(record: ModelRecord, folder: Path) -> Path:
+    """Return where the weights of a model lie that is converted into our own format when it is installed."""
+    return folder / f"{record.name}.safetensors"
 
-    if record.bag is None:
+
+def check_content(record: ModelRecord, file: WeightsFile, path: Path) -> None:
+    """Raise ModelUnavailable unless the file holds what the engine can load, and no code.
+
+    A TensorFlow checkpoint is converted by the way: the result is written to the folder of `path`.
+    """
+    from core.models.released import read_demucs_pickle, read_state_dict
+    from core.models.two_stage_release import convert_checkpoint
+
+    if record.architecture is Architecture.TWO_STAGE_UNET:
+        convert_checkpoint(path, name=record.name, target=converted_path(record, path.parent))
+    elif record.bag is None:
         read_state_dict(path, model=record.name, sha256_prefix=file.sha256_prefix)
     else:
         read_demucs_pickle(path, model=record.name, sha256_prefix=file.sha256_prefix, is_quantised=record.is_quantised)

@@ -53,7 +53,7 @@ def test_denoiser_weights_are_marked_non_commercial(name: str) -> None:
 
 
 def test_pulled_files_are_named_after_their_hash_and_come_over_tls() -> None:
-    files = [file for record in MODELS.values() for file in record.files]
+    files = [file for record in MODELS.values() for file in record.files if file.sha256_prefix]
 
     assert len({file.name for file in files}) == 30
     for file in files:
@@ -61,6 +61,13 @@ def test_pulled_files_are_named_after_their_hash_and_come_over_tls() -> None:
         assert file.url.startswith("https://dl.fbaipublicfiles.com/")
         assert file.url.endswith(f"/{file.name}")
         assert len(file.sha256_prefix) >= 8
+
+
+def test_only_the_two_stage_network_has_a_file_without_a_published_hash() -> None:
+    without = {record.name: file for record in MODELS.values() for file in record.files if not file.sha256_prefix}
+
+    assert list(without) == ["two-stage-unet"]
+    assert without["two-stage-unet"].url.startswith("https://github.com/eloimoliner/")
 
 
 def test_bag_has_a_row_for_each_member_and_a_column_for_each_stem() -> None:

@@ -18,8 +18,12 @@ import torch
 from core.errors import InsufficientDisk, InvalidOptions, ModelUnavailable, TransientError
 from core.model_catalogue import MODELS, ModelRecord, WeightsFile
 from core.models import download
+from core.models.checkpoints import load_model
 from core.models.download import ATTEMPTS, fetch, pull_model
 from core.models.released import read_state_dict
+from core.models.two_stage_release import layer_names
+from core.models.two_stage_unet import TwoStageUNet
+from tests.tensor_bundles import write_bundle, zip_bundle
 
 
 @dataclass
@@ -365,6 +369,39 @@ def test_demucs_members_go_to_their_folder_with_a_bag_that_demucs_can_read(
     bag = yaml.safe_load((tmp_path / "demucs" / "htdemucs_ft.yaml").read_text())
     assert bag["models"] == ["f7e0c4bc", "d12395a8", "92cfc3b6", "04573f0d"]
     assert bag["weights"][2] == [0.0, 0.0, 1.0, 0.0]
+
+
+def test_pulled_tensorflow_checkpoint_is_converted_and_not_fetched_again(
+    server: FileServer, client: httpx.Client, tmp_path: Path
+) -> None:
+    network = TwoStageUNet(depth=1, convolutions=2).eval()
+    server.data = released_two_stage_checkpoint(network, tmp_path)
+    record = MODELS["two-stage-unet"]
+    record = replace(record, files=(replace(record.files[0], url=server.url),))
+
+    (path,) = pull_model(record, tmp_path / "models", client=client)
+    again = pull_model(record, tmp_path / "models", client=client)
+
+    assert again == [path]
+    assert len(server.ranges) == 1
+    assert sorted(file.name for file in path.parent.iterdir()) == ["two-stage-unet.json", "two-stage-unet.safetensors"]
+    assert record.is_installed(tmp_path / "models")
+    _, converted = load_model(path, architecture="two-stage-unet", build=TwoStageUNet)
+    torch.testing.assert_close(converted.head.weight, network.head.weight)
+
+
+def released_two_stage_checkpoint(network: TwoStageUNet, folder: Path) -> bytes:
+    """Return the ZIP of a TensorFlow checkpoint of `network`."""
+    tensors = {}
+    for ours, theirs in layer_names(depth=network.depth, convolutions=network.convolutions).items():
+        for parameter, variable in (("weight", "kernel"), ("bias", "bias")):
+            values = network.state_dict().get(f"{ours}.{parameter}")
+            if values is not None:
+                values = values.permute(2, 3, 1, 0) if values.ndim == 4 else values
+                tensors[f"layer_with_weights-0/{theirs}/{variable}/.ATTRIBUTES/VARIABLE_VALUE"] = values.numpy()
+    write_bundle(folder / "checkpoint", tensors)
+    zip_bundle(folder / "checkpoint", folder / "checkpoint.zip")
+    return (folder / "checkpoint.zip").read_bytes()
 
 
 def test_bundled_model_has_nothing_to_pull(client: httpx.Client, tmp_path: Path) -> None:
