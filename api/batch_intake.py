@@ -32,6 +32,8 @@ from core.ids import new_id
 from core.repository import has_job
 from core.services import InputUpload, JobRequest, discard_input
 from core.settings import Settings
+from core.sources.location import Location
+from core.sources.source import Sources
 from core.webhooks.events import Webhook
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,21 @@ class ReceivedBatch:
     items: Sequence[Incoming]
     webhook: Webhook | None  # is told when all have ended
     keep: Callable[[], None]  # to be called once every item is a job, or refused and removed
+    source: ReceivedSource | None = None  # instead of items
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceivedSource:
+    """Where the recordings of a batch lie, to be listed once it is known that this request makes it."""
+
+    location: Location
+    patterns: Sequence[str]
+    request: JobRequest  # what is wanted of each
+
+    def items(self, sources: Sources) -> Sequence[Incoming]:
+        """Every recording that is there now; blocks. Raises as Sources.find does."""
+        found = sources.find(self.location, self.patterns, limit=MAX_ITEMS)
+        return [Incoming(job_id=new_id(), upload=None, source=item, request=self.request) for item in found]
 
 
 async def receive_batch(
@@ -100,7 +117,11 @@ def _references(text: str, query: QueryOptions) -> ReceivedBatch:
         Incoming(job_id=reference.upload_id or new_id(), upload=None, url=reference.url, request=job_request)
         for reference, job_request in batch.items
     ]
-    return ReceivedBatch(items=items, webhook=batch.webhook, keep=lambda: None)
+    source = None
+    if batch.source is not None:
+        location, patterns = batch.source.location, batch.source.patterns
+        source = ReceivedSource(location=location, patterns=patterns, request=batch.request)
+    return ReceivedBatch(items=items, webhook=batch.webhook, keep=lambda: None, source=source)
 
 
 class _FormFiles:

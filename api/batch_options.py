@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from api.job_options import (
     EXAMPLE,
@@ -19,7 +19,9 @@ from api.job_options import (
 from core.batches.batch import MAX_ITEMS
 from core.errors import InvalidOptions
 from core.jobs import Lane
+from core.outbound.destination import MAX_URL_CHARS
 from core.services import JobRequest
+from core.sources.location import Location, parse_location
 from core.webhooks.events import BATCH_EVENTS, JOB_EVENTS, BatchEvent, JobEvent, Webhook
 
 MAX_JSON_BYTES = 1024**2
@@ -83,12 +85,47 @@ class BatchItemOptions(BaseModel):
         return replace(request, **own) if own else request
 
 
+class SourceOptions(BaseModel):
+    """Recordings that lie in a bucket that the server can read. The operator says which prefixes are allowed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(
+        max_length=MAX_URL_CHARS,
+        description="`s3://bucket/prefix`; every object whose key begins so is meant, in sub-folders too.",
+        examples=["s3://archive/talks/2026/"],
+    )
+    patterns: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default=[],
+        max_length=20,
+        description="Of these, only names that match one of the shell patterns, such as `*.wav`; with a slash in it, "
+        "paths below the prefix's folder, such as `2026/*.flac`. Capitals matter.",
+    )
+
+    @property
+    def location(self) -> Location:
+        return parse_location(self.url)
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        parse_location(url)
+        return url
+
+
 class BatchSubmission(BatchOptions):
-    """A batch whose recordings are elsewhere."""
+    """A batch whose recordings are elsewhere: a list of items, or all that lie below a prefix of a bucket."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"items": _ITEMS_EXAMPLE, "preset": "speech"}})
 
-    items: list[BatchItemOptions] = Field(min_length=1, max_length=MAX_ITEMS)
+    items: list[BatchItemOptions] | None = Field(default=None, min_length=1, max_length=MAX_ITEMS)
+    source: SourceOptions | None = None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if (self.items is None) == (self.source is None):
+            raise ValueError("give either items or source")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +133,8 @@ class ParsedBatch:
     """What a JSON body says: each recording and what is wanted of it, and who is told of the end."""
 
     items: Sequence[tuple[InputReference, JobRequest]]
+    source: SourceOptions | None  # instead of items: they are still to be listed
+    request: JobRequest  # what is wanted of those
     webhook: Webhook | None
 
 
@@ -115,5 +154,8 @@ def parse_batch(text: str, fields: Mapping[str, str]) -> ParsedBatch:
     batch = parse_options(BatchSubmission, text, max_values=MAX_VALUES)
     shared = request_of(batch, fields)
     return ParsedBatch(
-        items=[(item.input, item.applied_to(shared)) for item in batch.items], webhook=batch.batch_webhook()
+        items=[(item.input, item.applied_to(shared)) for item in batch.items or ()],
+        source=batch.source,
+        request=shared,
+        webhook=batch.batch_webhook(),
     )

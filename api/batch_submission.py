@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import Request
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
@@ -24,6 +25,7 @@ from core.ids import new_id
 from core.jobs import BatchPlace, Problem
 from core.outbound.fetch import name_of
 from core.services import JobRequest, check_request, discard_input
+from core.webhooks.events import Webhook
 from core.webhooks.service import check_webhook
 
 logger = logging.getLogger(__name__)
@@ -75,22 +77,25 @@ def _take_once(
     received: ReceivedBatch, *, desk: SubmissionDesk, attempt: IdempotentAttempt | None, keep_alive: Callable[[], None]
 ) -> BatchReply:
     """The reply for what has arrived, or for what arrived in an earlier attempt."""
-    _check_requests(received.items, desk)
+    _check_requests(received, desk)
     if received.webhook is not None:
         check_webhook(received.webhook, outbound=desk.backend.outbound, settings=desk.settings)
     batch_id, earlier = new_id(), None
     if attempt is not None:
         webhook = None if received.webhook is None else asdict(received.webhook)
-        fingerprint = fingerprint_of({"items": [describe(item) for item in received.items], "webhook": webhook})
+        described: dict[str, Any] = {"items": [describe(item) for item in received.items], "webhook": webhook}
+        if received.source is not None:  # as it was asked for: what lies there may have changed since
+            described["source"] = asdict(received.source)
+        fingerprint = fingerprint_of(described)
         earlier = attempt.settle(fingerprint, job_id=batch_id)
     if earlier is not None and earlier.job_id is not None:
         batch_id = earlier.job_id
         if earlier.body is not None:
             return BatchReply(batch_id=batch_id, body=earlier.body, is_replayed=True)
     else:
-        size_bytes = sum(0 if item.upload is None else item.upload.bytes for item in received.items)
-        desk.check_limits(size_bytes=size_bytes)
-        _take(batch_id, received, desk=desk, keep_alive=keep_alive)
+        items = received.items if received.source is None else received.source.items(desk.backend.sources)
+        desk.check_limits(size_bytes=sum(map(_known_bytes, items)))
+        _take(batch_id, items, webhook=received.webhook, desk=desk, keep_alive=keep_alive)
         received.keep()
     batch = desk.backend.batches.get(batch_id)
     body = BatchView.of(batch, now=datetime.now(UTC)).model_dump_json(by_alias=True)
@@ -99,15 +104,22 @@ def _take_once(
     return BatchReply(batch_id=batch_id, body=body, is_replayed=earlier is not None)
 
 
-def _take(batch_id: str, received: ReceivedBatch, *, desk: SubmissionDesk, keep_alive: Callable[[], None]) -> None:
+def _take(
+    batch_id: str,
+    items: Sequence[Incoming],
+    *,
+    webhook: Webhook | None,
+    desk: SubmissionDesk,
+    keep_alive: Callable[[], None],
+) -> None:
     """Make the batch and its jobs. When a service fails on the way, what was made is cancelled and the fault raised."""
-    batches, items = desk.backend.batches, received.items
+    batches = desk.backend.batches
     batch = Batch(
         id=batch_id,
         created_at=datetime.now(UTC),
         size=len(items),
         owner=desk.caller.owner,
-        webhook=received.webhook,
+        webhook=webhook,
     )
     batches.add(batch)
     refused = []
@@ -134,10 +146,13 @@ def _take(batch_id: str, received: ReceivedBatch, *, desk: SubmissionDesk, keep_
     logger.info("batch_submitted", extra=extra)
 
 
-def _check_requests(items: Sequence[Incoming], desk: SubmissionDesk) -> None:
-    """Raise what is wrong with the options of any item before the first becomes a job."""
+def _check_requests(received: ReceivedBatch, desk: SubmissionDesk) -> None:
+    """Raise what is wrong with the source or the options of any item before the first becomes a job."""
+    if received.source is not None:
+        desk.backend.sources.check(received.source.location)
+        check_request(received.source.request, outbound=desk.backend.outbound, settings=desk.settings)
     checked: list[JobRequest] = []
-    for position, item in enumerate(items):
+    for position, item in enumerate(received.items):
         request = replace(item.request, metadata={})
         if request in checked:
             continue
@@ -153,7 +168,15 @@ def _check_requests(items: Sequence[Incoming], desk: SubmissionDesk) -> None:
 def _name_of(item: Incoming) -> str:
     if item.upload is not None:
         return item.upload.name
+    if item.source is not None:
+        return item.source.as_input("").name
     return safe_file_name(name_of(item.url)) if item.url is not None else ""
+
+
+def _known_bytes(item: Incoming) -> int:
+    if item.upload is not None:
+        return item.upload.bytes
+    return 0 if item.source is None else item.source.bytes
 
 
 def _has_batch(batch_id: str, backend: Backend) -> bool:

@@ -22,6 +22,7 @@ from core.ids import new_id
 from core.object_keys import reference_key
 from core.services import InputUpload, JobRequest, check_request
 from core.settings import Settings
+from core.sources.source import SourceObject
 
 BLOCK_BYTES = 256 * 1024
 """The body is handed to a thread in blocks of this size, so that the hand-over costs little."""
@@ -65,6 +66,7 @@ class Incoming:
     upload: InputUpload | None  # not finished: its bytes are removed unless it is
     request: JobRequest
     url: str | None = None  # without `upload`: where the recording is; None: it is the complete upload of `job_id`
+    source: SourceObject | None = None  # without `upload` and `url`: in which bucket the recording lies
     reference: InputUpload | InputReference | None = None  # a clean version; an InputUpload is not finished either
 
 

@@ -22,10 +22,12 @@ from core.duplicates import find_result
 from core.errors import Conflict, NotFound
 from core.idempotency import IdempotentAttempt, fingerprint_of, parse_key
 from core.jobs import InputFile, Job
+from core.object_keys import input_key
 from core.references import check_comparable, reference_at, reference_of_upload, reference_received
 from core.repository import has_job
-from core.services import InputUpload, check_request, submit_job, submit_url
+from core.services import InputUpload, check_request, submit_job, submit_unfetched, submit_url
 from core.settings import Settings
+from core.sources.source import SourceObject
 from core.uploads.services import find_upload, taken
 from core.uploads.upload import Upload, UploadStatus
 
@@ -77,6 +79,9 @@ class SubmissionDesk:
             self.check_limits(size_bytes=0)  # nobody knows yet how many it has
             with self._reference(incoming) as stored:
                 return self._submit_url(incoming.url, incoming, reference=stored), CREATED
+        if incoming.source is not None:
+            self.check_limits(size_bytes=incoming.source.bytes)
+            return self._submit_source(incoming.source, incoming), CREATED
         if incoming.upload is None:
             return self._take_upload(incoming)
         upload = incoming.upload
@@ -163,6 +168,19 @@ class SubmissionDesk:
             reference=reference,
             is_kept=is_kept,
             store=self.backend.store,
+            jobs=self.backend.jobs,
+            queue=self.backend.queue,
+            outbound=self.backend.outbound,
+            settings=self.settings,
+            now=datetime.now(UTC),
+        )
+
+    def _submit_source(self, source: SourceObject, incoming: Incoming) -> Job:
+        return submit_unfetched(
+            source.as_input(input_key(incoming.job_id)),
+            incoming.request,
+            job_id=incoming.job_id,
+            owner=self.caller.owner,
             jobs=self.backend.jobs,
             queue=self.backend.queue,
             outbound=self.backend.outbound,

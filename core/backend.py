@@ -29,6 +29,7 @@ from core.queue import JobQueue
 from core.queue_celery import CeleryJobQueue
 from core.repository_sql import SqlJobRepository
 from core.settings import Settings
+from core.sources.source import Sources
 from core.storage import ObjectStore
 from core.storage_local import LocalObjectStore
 from core.storage_s3 import S3ObjectStore
@@ -57,6 +58,7 @@ class Backend:
     fleet: SqlFleet
     census: CensusTaker
     outbound: OutboundClient
+    sources: Sources
     engine: Engine | None = None  # None for parts that need no database
 
     def close(self) -> None:
@@ -92,6 +94,11 @@ def open_backend(settings: Settings) -> Backend:
         census=SqlCensusTaker(engine),
         fleet=SqlFleet(engine, key_max_running=settings.key_max_running),
         outbound=OutboundClient(allow=settings.webhook_allow),
+        sources=Sources(
+            store.source() if isinstance(store, S3ObjectStore) else None,
+            allowed=settings.batch_sources,
+            own_bucket=settings.s3_bucket,
+        ),
         engine=engine,
     )
 

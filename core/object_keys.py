@@ -10,6 +10,9 @@ _PREFIX = re.compile(rf"{_PART}(?:/{_PART})*/?")
 
 MAX_KEY_BYTES = 512
 
+RESERVED_PREFIXES = ("jobs/",)
+"""Everything that Limpid stores has a key below one of these; the rest of its bucket is the operator's."""
+
 
 def job_prefix(job_id: str) -> str:
     """Every object of a job, input and outputs, has a key below this one."""

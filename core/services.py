@@ -193,8 +193,38 @@ def submit_url(
 
     ForbiddenUrl, and what check_request raises. What is wrong with the recording shows only when it is fetched.
     """
-    options = check_request(request, outbound=outbound, settings=settings)
     input_file = file_at(url, key=input_key(job_id), outbound=outbound)
+    return submit_unfetched(
+        input_file,
+        request,
+        job_id=job_id,
+        owner=owner,
+        reference=reference,
+        jobs=jobs,
+        queue=queue,
+        outbound=outbound,
+        settings=settings,
+        now=now,
+    )
+
+
+def submit_unfetched(
+    input_file: InputFile,
+    request: JobRequest,
+    *,
+    job_id: str,
+    owner: str | None = None,
+    reference: InputFile | None = None,
+    jobs: JobRepository,
+    queue: JobQueue,
+    outbound: OutboundClient,
+    settings: Settings,
+    now: datetime,
+) -> Job:
+    """Make a job of a recording whose place is known to be allowed; the worker fetches it. Raises as check_request."""
+    options = check_request(request, outbound=outbound, settings=settings)
+    if input_file.bytes > settings.max_upload_bytes:
+        raise InputTooLarge(f"The file has {input_file.bytes} bytes; the limit is {settings.max_upload_bytes}.")
     job = _new_job(
         job_id,
         input_file,

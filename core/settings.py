@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from core.access.limits import Limits
 from core.operator_defaults import MAX_OVERLAP, MAX_SHIFTS, MIN_OVERLAP, OperatorDefaults, check_separator
 from core.outbound.addresses import Network, parse_networks
+from core.sources.location import Location, parse_sources
 from core.webhooks.signing import key_of
 
 GIB = 1024**3
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = None  # whsec_…; signs events
     webhook_previous_secrets: SecretStr | None = None  # several, separated by commas: sign beside it while it changes
     webhook_allow: Annotated[tuple[Network, ...], NoDecode] = ()  # may be reached by URLs although not public; CIDR
+    batch_sources: Annotated[tuple[Location, ...], NoDecode] = ()  # s3:// prefixes that batches may be made of
     fetch_timeout_s: float = Field(default=1800.0, gt=0)  # for an input by URL, from the first byte to the last
 
     worker_max_jobs: int = Field(default=200, ge=1)  # a CPU worker's process is replaced after so many tasks
@@ -137,6 +139,18 @@ class Settings(BaseSettings):
     @classmethod
     def _split_networks(cls, value: object) -> object:
         return parse_networks(value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("batch_sources", mode="before")
+    @classmethod
+    def _split_sources(cls, value: object) -> object:
+        return parse_sources(value.split(",")) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_batch_sources(self) -> Self:
+        for source in self.batch_sources:
+            if source.reaches_reserved(self.s3_bucket):
+                raise ValueError(f"LIMPID_BATCH_SOURCES: {source.url} would reach what Limpid itself stores.")
+        return self
 
     @model_validator(mode="after")
     def _check_webhook_secrets(self) -> Self:

@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from core.errors import NotFound, StorageError
 from core.file_names import content_disposition
 from core.object_keys import checked_key, checked_prefix
+from core.sources.s3_source import S3Source
 from core.storage_s3_parts import S3Parts
 
 if TYPE_CHECKING:
@@ -271,6 +272,10 @@ class S3ObjectStore:
     def parts(self) -> S3Parts:
         """Uploads in parts to this bucket."""
         return S3Parts(self._client, self._public_client, self._bucket)
+
+    def source(self) -> S3Source:
+        """Other people's objects, as far as the same credentials may read them."""
+        return S3Source(self._client)
 
     def check(self) -> None:
         """Raise StorageError when the server does not answer, or the bucket is not there or not ours."""

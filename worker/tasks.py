@@ -166,6 +166,7 @@ class ProcessContext:
                     runs=backend.jobs,
                     store=backend.store,
                     client=backend.outbound,
+                    sources=backend.sources,
                     check_recording=functools.partial(check_recording, settings=self._settings),
                     max_bytes=self._settings.max_upload_bytes,
                     timeout_s=self._settings.fetch_timeout_s,

@@ -14,6 +14,7 @@ from core.backend import Backend
 from core.database import engine_of
 from core.outbound.client import OutboundClient
 from core.settings import Settings
+from core.sources.source import Sources
 from core.uploads.parts_stored import StoredParts
 from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
@@ -103,6 +104,7 @@ def backend(
         fleet=fleet,
         census=census_taker,
         outbound=OutboundClient(resolve=fake_resolve),
+        sources=Sources(None, allowed=(), own_bucket="limpid"),
     )
     engine.dispose()
 

@@ -18,6 +18,7 @@ from core.database import create_engine_for
 from core.jobs import Device, Lane
 from core.outbound.client import OutboundClient
 from core.settings import Settings
+from core.sources.source import Sources
 from core.uploads.parts_stored import StoredParts
 from core.uploads.services import UploadDesk
 from core.webhooks.outbox_sql import SqlOutbox
@@ -87,6 +88,7 @@ def transport(
         census=FakeCensusTaker(),
         loads=FakeQueueLoads(),
         outbound=OutboundClient(resolve=fake_resolve),
+        sources=Sources(None, allowed=(), own_bucket="limpid"),
     )
     server = TestClient(create_app(settings, backend))
 

@@ -16,7 +16,10 @@ import soundfile
 from core.jobs import InputFile, Job, JobStatus
 from core.outbound.addresses import parse_networks
 from core.outbound.client import OutboundClient
+from core.sources.location import Location
+from core.sources.source import Sources
 from tests.factories import make_job
+from tests.source_fakes import FakeObjectSource
 from tests.unit.worker.test_runner import Bench, ScriptedPipeline
 from tests.web_server import Received, Reply, web_server
 from worker import lease as lease_module
@@ -33,10 +36,17 @@ def recording(seconds: float = 1.0) -> bytes:
     return buffer.getvalue()
 
 
-def open_bench(tmp_path: Path, url: str, *, outbound: OutboundClient = ALLOWED, **settings: Any) -> Bench:  # noqa: ANN401
+def open_bench(
+    tmp_path: Path,
+    url: str,
+    *,
+    outbound: OutboundClient = ALLOWED,
+    sources: Sources | None = None,
+    **settings: Any,  # noqa: ANN401
+) -> Bench:
     """A runner with one job, whose recording is at `url`."""
     limits = {"max_upload_bytes": MAX_BYTES, "max_duration_s": 2.0, "fetch_timeout_s": 5.0, **settings}
-    bench = Bench(tmp_path, ScriptedPipeline(), outbound=outbound, **limits)
+    bench = Bench(tmp_path, ScriptedPipeline(), outbound=outbound, sources=sources, **limits)
     job = make_job(options=bench.job.options)
     elsewhere = InputFile(
         name="recording", key=f"jobs/{job.id}/input", bytes=0, sha256="", media_type="application/octet-stream", url=url
@@ -203,3 +213,42 @@ def test_reference_that_is_no_audio_fails_the_job_and_is_named(tmp_path: Path) -
     assert ended.error is not None
     assert ended.error.code == "unsupported_media"
     assert ended.error.detail.startswith("The reference cannot be used. ")
+
+
+def sources_of(data: bytes, *, prefix: str = "talks/") -> Sources:
+    """A bucket with one recording, of which `prefix` may be read."""
+    bucket = FakeObjectSource({("archive", "talks/a b.wav"): data})
+    return Sources(bucket, allowed=[Location(bucket="archive", prefix=prefix)], own_bucket="limpid")
+
+
+def test_recording_of_a_bucket_is_fetched_checked_and_stored(tmp_path: Path) -> None:
+    data = recording()
+    bench = open_bench(tmp_path, "s3://archive/talks/a%20b.wav", sources=sources_of(data))
+
+    ended = bench.run()
+
+    assert ended.status is JobStatus.SUCCEEDED
+    assert (ended.input.bytes, ended.input.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert (ended.input.media_type, ended.input.duration_s) == ("audio/wav", 1.0)
+    assert bench.store.objects[ended.input.key] == data
+
+
+@pytest.mark.parametrize(
+    ("url", "prefix", "limit", "code"),
+    [
+        ("s3://archive/talks/gone.wav", "talks/", MAX_BYTES, "fetch_failed"),
+        ("s3://archive/talks/a%20b.wav", "other/", MAX_BYTES, "forbidden_url"),  # no longer allowed
+        ("s3://archive/talks/a%20b.wav", "talks/", 20_000, "input_too_large"),
+    ],
+)
+def test_recording_of_a_bucket_that_cannot_be_had_fails_the_job(
+    tmp_path: Path, url: str, prefix: str, limit: int, code: str
+) -> None:
+    bench = open_bench(tmp_path, url, sources=sources_of(recording(), prefix=prefix), max_upload_bytes=limit)
+
+    ended = bench.run()
+
+    assert ended.status is JobStatus.FAILED
+    assert ended.error is not None
+    assert ended.error.code == code
+    assert bench.scratch_files == []

@@ -21,6 +21,7 @@ from core.jobs import Job, JobStatus, Progress, Stage
 from core.outbound.client import OutboundClient
 from core.services import check_recording
 from core.settings import Settings
+from core.sources.source import Sources
 from tests.factories import make_job
 from tests.fakes import FakeJobRepository, FakeObjectStore
 from worker import lease as lease_module
@@ -70,6 +71,7 @@ class Bench:
         pipeline: ScriptedPipeline,
         *,
         outbound: OutboundClient | None = None,
+        sources: Sources | None = None,
         **settings: Any,  # noqa: ANN401
     ) -> None:
         self.settings = Settings(data_dir=tmp_path, **settings)
@@ -88,6 +90,7 @@ class Bench:
                     runs=self.runs,
                     store=self.store,
                     client=outbound or OutboundClient(),
+                    sources=sources or Sources(None, allowed=(), own_bucket="limpid"),
                     check_recording=functools.partial(check_recording, settings=self.settings),
                     max_bytes=self.settings.max_upload_bytes,
                     timeout_s=self.settings.fetch_timeout_s,

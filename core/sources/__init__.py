@@ -1,0 +1,1 @@
+"""Recordings that lie in a bucket already."""
