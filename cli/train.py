@@ -15,7 +15,9 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Settings as key=value, such as loop.steps=500.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Corpus: manifest.json, or speech/ noise/ music/ rir/.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Corpus: manifest.json, or speech/ noise/ music/ rir/; or folders of stems.")
+    ] = None,
     run_dir: Annotated[
         Path | None, typer.Option(help="Folder of the run; limpid-data/training/MODEL if not given.")
     ] = None,
@@ -31,23 +33,22 @@ def train(
     from rich.console import Console
     from rich.logging import RichHandler
 
-    from training.recipe import list_recipes, load_recipe
-    from training.run import train_recipe
+    from training.recipe import list_recipes, read_recipe
+    from training.tasks import data_setting, load_any_recipe
+    from training.tasks import train as train_any
 
     if list_only:
         for name in list_recipes():
-            typer.echo(f"{name}: {load_recipe(name).description}")
+            typer.echo(f"{name}: {read_recipe(name)['description']}")
         return
     if recipe is None:
         raise typer.BadParameter("name a recipe, or use --list")
     handler = RichHandler(console=Console(stderr=True), show_path=False)
     logging.basicConfig(level="INFO", format="%(message)s", handlers=[handler])
     torch.set_num_threads(threads)
-    root = [] if data is None else [f"data.root={data}"]
-    resolved = load_recipe(recipe, [*root, *(overrides or [])])
+    task = read_recipe(recipe).get("task", "enhancement")
+    root = [] if data is None else [f"{data_setting(task)}={data}"]
+    resolved = load_any_recipe(recipe, [*root, *(overrides or [])])
     folder = run_dir or Path("limpid-data/training") / resolved.system.name
-    result = train_recipe(resolved, run_dir=folder, resume=not fresh, initial=initial)
-    typer.echo(
-        f"{result.checkpoint}: {result.steps} steps, test loss {result.test.loss:.4f}, PESQ {result.test.pesq:.3f}, "
-        f"SI-SDR {result.test.si_sdr_db:.2f} dB ({result.test.si_sdr_gain_db:+.2f})"
-    )
+    result = train_any(resolved, run_dir=folder, resume=not fresh, initial=initial)
+    typer.echo(f"{result.checkpoint}: {result.steps} steps, test: {result.test.summary}")

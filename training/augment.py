@@ -39,6 +39,11 @@ def reverberate(
     return wet.astype(np.float32), target.astype(np.float32)
 
 
+def convolve(wav: FloatArray, impulse_response: FloatArray) -> FloatArray:
+    """Return `wav` (C, T) through an impulse response (C, N) which begins with the direct sound; the tail is cut."""
+    return np.asarray(oaconvolve(wav, impulse_response, axes=-1)[..., : wav.shape[-1]], dtype=np.float32)
+
+
 def change_speed(wav: FloatArray, factor: float) -> FloatArray:
     """Return `wav` played `factor` times as fast, which raises its pitch alike; about T / factor samples."""
     if factor == 1 or len(wav) == 0:

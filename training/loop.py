@@ -21,7 +21,6 @@ from training.architectures import enhance_batch, pick_device
 from training.averaging import MovingAverage
 from training.distributed import SOLO, Workers
 from training.losses.stages import Loss, StageLoss
-from training.mixing import Mixer
 from training.recipe import LoopSection, OptimiserSection
 from training.schedule import learning_rate_factor
 
@@ -37,6 +36,14 @@ class History:
 
     steps: list[dict[str, float]] = field(default_factory=list)
     validations: list[dict[str, float]] = field(default_factory=list)
+
+
+class BatchSource(Protocol):
+    """Gives the batch of any step: a mixer of examples."""
+
+    def batch(self, step: int, batch_size: int, *, rank: int = 0, ranks: int = 1) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets of optimiser step `step`, the part of one of `ranks` processes."""
+        ...
 
 
 class Report(Protocol):
@@ -59,19 +66,20 @@ ReportT = TypeVar("ReportT", bound=Report)
 class Trainer(Generic[ReportT]):
     """One run: `run` trains to the end, to early stopping or to the time limit; its state can be saved and restored.
 
-    `judge` validates a network; `on_best` receives the averaged network whenever its score beats all before;
-    `on_validated` sees the history after every validation and at the end. Of several processes (`workers`) the first
-    alone validates, logs and saves.
+    `forward` takes the network and a batch of inputs; `judge` validates a network; `on_best` receives the averaged
+    network whenever its score beats all before; `on_validated` sees the history after every validation and at the end.
+    Of several processes (`workers`) the first alone validates, logs and saves.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        mixer: Mixer,
+        mixer: BatchSource,
         *,
         loss: Loss,
         loop: LoopSection,
         optimiser: OptimiserSection,
+        forward: Callable[[nn.Module, Tensor], Tensor] = enhance_batch,
         judge: Callable[[nn.Module], ReportT],
         run_dir: Path,
         on_best: Callable[[nn.Module, ReportT, int], None],
@@ -85,6 +93,7 @@ class Trainer(Generic[ReportT]):
         self._loss = loss
         self._loop = loop
         self._optimiser_config = optimiser
+        self._forward_network = forward
         self._judge = judge
         self._run_dir = run_dir
         self._on_best = on_best
@@ -166,7 +175,7 @@ class Trainer(Generic[ReportT]):
         with torch.autocast(self._device.type, dtype=dtype, enabled=dtype is not None):
             if isinstance(self._loss, StageLoss):
                 return self._loss.of_network(self.network, noisy.to(self._device), clean.to(self._device))
-            estimate = enhance_batch(self.network, noisy)
+            estimate = self._forward_network(self.network, noisy)
         return self._loss(estimate.float(), clean.to(self._device))
 
     def validate(self) -> ReportT:

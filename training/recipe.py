@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +21,9 @@ class Section(BaseModel):
     """A part of a recipe: unknown keys are errors, and nothing changes after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class SystemSection(Section):
@@ -113,7 +116,7 @@ class LoopSection(Section):
     validate_every: Annotated[int, Field(ge=1)] = 250
     log_every: Annotated[int, Field(ge=1)] = 25
     patience: Annotated[int, Field(ge=1)] | None = None  # validations without a better score
-    select_by: Literal["loss", "pesq", "estoi", "si_sdr_db", "perceptual_score"] = "pesq"
+    select_by: Literal["loss", "pesq", "estoi", "si_sdr_db", "perceptual_score", "sdr_db"] = "pesq"  # sdr_db: of stems
     max_minutes: float | None = None  # stop in good order after this; resume goes on
     freeze: tuple[str, ...] = ()  # shell patterns of parameter names that are not trained
     tensorboard: bool = False  # events in the run's folder; needs the extra `tensorboard`
@@ -135,6 +138,7 @@ class ValidationSection(Section):
 class Recipe(Section):
     """Everything that a training run needs besides the audio."""
 
+    task: Literal["enhancement"] = "enhancement"
     description: str
     system: SystemSection
     data: DataSection = DataSection()
@@ -144,22 +148,44 @@ class Recipe(Section):
     loop: LoopSection
     validation: ValidationSection = ValidationSection()
 
+    @model_validator(mode="after")
+    def _select_by_what_is_measured(self) -> Recipe:
+        if self.loop.select_by == "sdr_db":
+            raise ValueError("loop.select_by 'sdr_db' is of stems; choose pesq, estoi, si_sdr_db or perceptual_score")
+        return self
+
 
 def list_recipes() -> list[str]:
     """Return the names of the recipes that come with Limpid."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
-def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Return the recipe of this name or file, with `key=value` overrides (dotted keys, YAML values) applied."""
+def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a recipe's file says, with `key=value` overrides (dotted keys, YAML values) applied."""
     path = Path(name_or_path) if name_or_path.endswith((".yaml", ".yml")) else RECIPES / f"{name_or_path}.yaml"
     if not path.is_file():
         raise InvalidOptions(f"There is no recipe {name_or_path!r}; known are {', '.join(list_recipes())}")
     record = yaml.safe_load(path.read_text(encoding="utf-8"))
     for override in overrides:
         _apply_override(record, override)
+    return dict(record)
+
+
+@overload
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe: ...
+
+
+@overload
+def load_recipe(name_or_path: str, overrides: Sequence[str] = (), *, schema: type[SectionT]) -> SectionT: ...
+
+
+def load_recipe(
+    name_or_path: str, overrides: Sequence[str] = (), *, schema: type[Recipe] | type[SectionT] = Recipe
+) -> Recipe | SectionT:
+    """Return the recipe of this name or file with overrides applied; InvalidOptions names what does not fit."""
+    record = read_recipe(name_or_path, overrides)
     try:
-        return Recipe.model_validate(record)
+        return schema.model_validate(record)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise InvalidOptions(f"The recipe {name_or_path!r} is not valid: {faults}") from error

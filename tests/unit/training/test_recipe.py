@@ -9,14 +9,16 @@ import pytest
 from core.errors import InvalidOptions
 from training.architectures import build_network
 from training.losses.combined import build_loss
-from training.recipe import list_recipes, load_recipe
+from training.recipe import Recipe, list_recipes, load_recipe
+from training.tasks import load_any_recipe
 
 
 @pytest.mark.parametrize("name", list_recipes())
 def test_bundled_recipe_describes_a_system_that_can_be_built(name: str) -> None:
-    recipe = load_recipe(name)
+    recipe = load_any_recipe(name)
 
-    build_network(recipe.system.architecture, recipe.system.arguments)
+    if isinstance(recipe, Recipe):
+        build_network(recipe.system.architecture, recipe.system.arguments)
     build_loss(recipe.losses)
     assert recipe.description
 
@@ -42,6 +44,25 @@ def test_overrides_reach_nested_settings_with_yaml_types(tmp_path: Path) -> None
 def test_override_that_does_not_fit_is_named(override: str, message: str) -> None:
     with pytest.raises(InvalidOptions, match=message):
         load_recipe("cnn-mask", [override])
+
+
+def test_recipe_of_an_unknown_task_is_refused() -> None:
+    with pytest.raises(InvalidOptions, match="'dereverberation'"):
+        load_any_recipe("cnn-mask", ["task=dereverberation"])
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("cnn-mask", "loop.select_by=sdr_db", "of stems"),
+        ("htdemucs-finetune", "loop.select_by=pesq", "not of stems"),
+        ("htdemucs-finetune", "mix.segment_s=5", "longer than mix.segment_s 5"),
+        ("htdemucs-finetune", "mix.pitchh=1", "mix.pitchh"),
+    ],
+)
+def test_setting_of_another_task_is_refused(name: str, override: str, message: str) -> None:
+    with pytest.raises(InvalidOptions, match=message):
+        load_any_recipe(name, [override])
 
 
 def test_unknown_recipe_lists_the_known_ones() -> None:
