@@ -30,8 +30,11 @@ def start_tracing(settings: Settings, *, service: str) -> Callable[[], None]:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    from core.monitoring.span_processors import QueryRemover
+
     own = Resource.create({"service.name": service, "service.version": version("limpid")})
     provider = TracerProvider(resource=own.merge(OTELResourceDetector().detect()))
+    provider.add_span_processor(QueryRemover())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
 

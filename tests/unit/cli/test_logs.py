@@ -100,6 +100,8 @@ def test_fields_of_the_event_come_before_those_of_its_context() -> None:
         ("Authorization: Bearer lmp_abcdefghijkl", "abcdefghijkl"),
         ("key lmp_abcdefghijkl", "abcdefghijkl"),
         ("whsec_bGltcGlkLWRldg==", "bGltcGlkLWRldg"),
+        ('"POST /api/v1/jobs?options=%7B%22webhook%22%3A%22whsec_bGltcGls%2Bhush%22%7D&preset=x"', "hush"),
+        ("secret%22%3A%22whsec_bGltcGls%2Bhush%3D%22", "hush"),
     ],
 )
 def test_credentials_are_left_out_wherever_they_are(formatter: type[logging.Formatter], text: str, secret: str) -> None:

@@ -19,6 +19,7 @@ from core.backend import Backend, open_backend
 from core.errors import MissingPackage
 from core.monitoring import tracing_setup
 from core.monitoring.log_context import current_fields
+from core.monitoring.span_processors import QueryRemover
 from core.monitoring.tracing import current_traceparent, span
 from core.monitoring.tracing_setup import start_tracing
 from core.settings import Settings
@@ -38,6 +39,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Receives every span that ends during the test."""
     memory = InMemorySpanExporter()
     provider = TracerProvider()
+    provider.add_span_processor(QueryRemover())
     provider.add_span_processor(SimpleSpanProcessor(memory))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)  # the API lets it be set only once in a process
     return memory
@@ -163,6 +165,17 @@ def test_a_failed_span_tells_the_kind_of_error_and_not_its_message(exporter: InM
     assert failed.status.status_code is StatusCode.ERROR
     assert failed.attributes == {"error.type": "ValueError"}
     assert "5f1b" not in failed.to_json()
+
+
+def test_spans_tell_nothing_of_queries_and_options(
+    settings: Settings, backend: Backend, receiver: WebServer, exporter: InMemorySpanExporter
+) -> None:
+    go_through(settings, backend, receiver)
+
+    told = "".join(each.to_json() for each in exporter.get_finished_spans())
+    assert "/api/v1/jobs" in told
+    assert "pictures" not in told
+    assert str(receiver.port) not in told
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
