@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.e2e.stack import RunningStack, running_stack
+from tests.e2e.stack import running_stack
 
 ROOT = Path(__file__).parents[3]
 _FLAGS = [
@@ -21,7 +22,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-TIMEOUT_MS = 30_000.0
+TIMEOUT_MS = 60_000.0  # the first job loads PyTorch, which takes a busy machine half a minute
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("Chromium was not found: `make browser` installs it where apt-get can")
     if not (ROOT / "web" / "dist" / "index.html").is_file():
         pytest.skip("the page has not been built: `make web` does it where npm is")
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, headless=True, args=_FLAGS)
         yield browser
@@ -38,9 +40,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def stack(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with running_stack(tmp_path_factory.mktemp("page") / "data") as stack:
-        yield stack
+def server_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """LIMPID_TEST_URL, else the embedded stack of our own."""
+    external = os.environ.get("LIMPID_TEST_URL")
+    if external:
+        yield external
+    else:
+        with running_stack(tmp_path_factory.mktemp("page") / "data") as stack:
+            yield stack.url
 
 
 @pytest.fixture
@@ -52,14 +59,14 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(context: BrowserContext, stack: RunningStack) -> Iterator[Page]:
+def page(context: BrowserContext, server_url: str) -> Iterator[Page]:
     """The page, open; whatever a test does with it, nothing may throw, and nothing may be asked of another origin."""
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)
-    page.on("request", lambda request: faults.append(request.url) if not _is_own(request.url, stack.url) else None)
-    page.goto(stack.url)
+    page.on("request", lambda request: faults.append(request.url) if not _is_own(request.url, server_url) else None)
+    page.goto(server_url)
     yield page
     assert faults == []
 

@@ -42,7 +42,8 @@ export function progressText(job: Job): string {
   }
   if (job.status === "cancelling") return "Stops at the next segment";
   const parts: string[] = [job.stage === null ? "Starting" : STAGES[job.stage]];
-  if (job.progress.eta_s !== null) parts.push(`${duration(job.progress.eta_s)} left`);
+  // While the recording is read, nothing is known yet of the speed of what comes then.
+  if (job.progress.eta_s !== null && job.stage !== "prepare") parts.push(`${duration(job.progress.eta_s)} left`);
   if (job.progress.rtf !== null && job.progress.rtf > 0) parts.push(speedText(job.progress.rtf));
   return parts.join(" · ");
 }

@@ -1,0 +1,52 @@
+"""What a person does on the page, and what they read there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+
+def choose(page: Page, *paths: Path) -> None:
+    """Choose files in the system's dialog."""
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="files").click()
+    chooser.value.set_files(paths)
+
+
+def start(page: Page) -> None:
+    """Send what has been chosen."""
+    page.get_by_role("button", name="Start").click()
+
+
+def choose_preset(page: Page, title: str) -> None:
+    """Choose a preset by its exact title."""
+    page.get_by_role("radio", name=title).check()
+
+
+def play_button(page: Page) -> Locator:
+    """It is there as soon as the result can be heard."""
+    return page.get_by_role("button", name="Play", exact=True)
+
+
+def position_s(page: Page) -> float:
+    """Where the recording sounds."""
+    return float(page.get_by_label("Position").input_value())
+
+
+def expect_status(page: Page, status: str) -> None:
+    """Wait until the open job is `status`."""
+    expect(page.get_by_role("main").get_by_text(status, exact=True)).to_be_visible()
+
+
+def serious_faults(page: Page) -> list[str]:
+    """What axe-core finds on the page as it is, moderate and minor faults left out."""
+    source = Path(__file__).parents[3] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+    page.evaluate(source.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    return [
+        f"{violation['id']}: {node['html'][:200]}"
+        for violation in found["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
