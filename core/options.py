@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.dsp.chain import chain_as_json, parse_chain
-from core.dsp.levels import RmsMatch
+from core.dsp.levels import PeakNormalize, RmsMatch, RmsNormalize
 from core.errors import InvalidOptions
 from core.model_catalogue import find_model
 from core.operator_defaults import NO_DEFAULTS, OperatorDefaults
@@ -63,6 +63,9 @@ class EnhanceOptions(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
 
 
+OWN_LEVEL_STEPS = (PeakNormalize, RmsMatch, RmsNormalize)
+"""With several stems they would change the balance between them, so that the stems no longer add up to the mix."""
+
 OVERRIDABLE = frozenset(
     {
         "shifts",
@@ -113,8 +116,9 @@ def resolve_options(
     except ValidationError as error:
         raise InvalidOptions(_describe(error)) from None
     steps = parse_chain(options.chain)
-    if any(isinstance(step, RmsMatch) and step.enabled for step in steps):
-        check_single_output(options, what=f"chain: {RmsMatch.name} gives one output the level of the recording")
+    for step in steps:
+        if isinstance(step, OWN_LEVEL_STEPS) and step.enabled:
+            check_single_output(options, what=f"chain: {step.name} gives an output a level of its own")
     return options.model_copy(update={"chain": tuple(chain_as_json(steps))})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,6 +81,8 @@ class Processor:
                 on_progress=lease.report,
                 reference=reference,
             )
+            if job.device is Device.GPU:
+                result = _with_memory_warnings(result, enhancer)
             _trace_stages(result, began_at_ns)
             with span("store outputs"):
                 return result, self._store_files(job, lease, result)
@@ -137,7 +139,21 @@ class Processor:
             device=TORCH_DEVICES[job.device],
         )
         with span("obtain model", {"limpid.model": key.name}):
-            return self.models.get(key)
+            if job.device is Device.CPU:
+                return self.models.get(key)
+            from core.enhancement.memory_ladder import MemoryLadder
+
+            on_cpu = replace(key, device=TORCH_DEVICES[Device.CPU])
+            return MemoryLadder(on_gpu=lambda: self.models.get(key), on_cpu=lambda: self.models.get(on_cpu))
+
+
+def _with_memory_warnings(result: PipelineResult, enhancer: Enhancer | None) -> PipelineResult:
+    """`result` with what the job's engine had to do for want of memory."""
+    from core.enhancement.memory_ladder import MemoryLadder
+
+    if not isinstance(enhancer, MemoryLadder):
+        return result
+    return replace(result, warnings=result.warnings + enhancer.warnings)
 
 
 def _trace_stages(result: PipelineResult, began_at_ns: int) -> None:

@@ -22,6 +22,7 @@ CONTEXT_S = 8.192
 CROSSFADE_S = 0.020
 BLOCK_S = 4.0
 """What the network takes at once: 70 MB of activations, and often enough a chance to report progress and to stop."""
+MIN_BLOCK_S = 0.25
 
 
 def plan_segments(network: DemucsCausal) -> SegmentPlan:
@@ -62,6 +63,7 @@ class DnsEnhancer:
             raise ValueError(f"{name} is not causal and cannot run block by block")
         self._network = network.to(device).eval()
         self._device = torch.device(device)
+        self._block_s = BLOCK_S
         self._info = EnhancerInfo(
             name=name,
             sample_rate=network.config.sample_rate,
@@ -76,6 +78,13 @@ class DnsEnhancer:
     def info(self) -> EnhancerInfo:
         """What the engine states about itself."""
         return self._info
+
+    def halve_batch(self) -> bool:
+        """Take blocks of half the length from now on; False when they are short already. Results are equal."""
+        if self._block_s / 2 < MIN_BLOCK_S:
+            return False
+        self._block_s /= 2
+        return True
 
     def enhance(
         self,
@@ -95,7 +104,7 @@ class DnsEnhancer:
         if not wav.any():
             return estimate
         samples = wav.shape[1]
-        block_samples = round(BLOCK_S * sample_rate)
+        block_samples = round(self._block_s * sample_rate)
         stream = DemucsStream(self._network, std=statistics.std)
         position = 0
         for start in range(0, samples, block_samples):

@@ -160,6 +160,22 @@ def test_blocks_equal_the_network_over_the_whole(engine: DnsEnhancer, network: D
     assert error_db < -110
 
 
+def test_halved_blocks_give_the_same_until_they_are_as_short_as_is_sensible(network: DemucsCausal) -> None:
+    engine = DnsEnhancer(network, name="dns4", licence="test")
+    wav = noise(3 * SAMPLE_RATE)
+    expected = engine.enhance(wav, SAMPLE_RATE, statistics=statistics_of(wav))
+
+    halvings = 0
+    while engine.halve_batch():
+        halvings += 1
+    heard: list[float] = []
+    estimate = engine.enhance(wav, SAMPLE_RATE, statistics=statistics_of(wav), on_progress=heard.append)
+
+    assert halvings == 4
+    assert len(heard) == 12
+    assert np.abs(estimate - expected).max() < 1e-5 * np.abs(expected).max()
+
+
 def test_network_that_needs_the_end_first_is_refused() -> None:
     with pytest.raises(ValueError, match="is not causal"):
         DnsEnhancer(DemucsCausal(hidden=4, depth=3, causal=False), name="nc", licence="test")

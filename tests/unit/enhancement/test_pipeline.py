@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 
 from core.audio.segments import SegmentPlan
@@ -175,6 +176,29 @@ def test_stems_keep_their_balance_and_sum_to_the_mix(tmp_path: Path) -> None:
     assert level_dbfs(read(result, 0)[0] + read(result, 1)[0] - wav) < -90
 
 
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+def test_stems_and_residual_sum_to_the_mix_below_90_db(tmp_path: Path, subtype: str) -> None:
+    wav = np.round(noise(9_000, 2) * 2**15).astype(np.float32) / np.float32(2**15)
+    engine = GainEnhancer([0.5, 0.3, 0.1], sample_rate=44_100, channels=2)
+
+    result = run(tmp_path, wav, 48_000, engine, overrides={"residual": True}, outputs=[{"subtype": subtype}])
+
+    difference = sum(read(result, index)[0] for index in range(4)) - wav
+    assert [file.role for file in result.files] == ["stem0", "stem1", "stem2", "residual"]
+    assert 20 * np.log10(np.sqrt(np.mean(difference**2)) + 1e-12) < -90
+
+
+@pytest.mark.parametrize("bandwidth", ["keep", "model"])
+@pytest.mark.parametrize("sample_rate", [8_000, 44_100, 48_000])
+def test_output_has_no_delay_by_cross_correlation(tmp_path: Path, sample_rate: int, bandwidth: str) -> None:
+    wav = noise(sample_rate // 2, 1)
+
+    result = run(tmp_path, wav, sample_rate, GainEnhancer([0.5]), overrides={"bandwidth": bandwidth})
+
+    correlation = scipy.signal.correlate(read(result)[0][0], wav[0], method="fft")
+    assert int(correlation.argmax()) - (wav.shape[1] - 1) == 0
+
+
 def test_segments_share_the_statistics_of_the_whole_recording(tmp_path: Path) -> None:
     wav = noise(20_000, 2)
     wav[:, 10_000:] *= 3
@@ -320,10 +344,11 @@ def test_rms_match_that_is_switched_off_changes_nothing(tmp_path: Path) -> None:
     assert result.report["outputs"]["enhanced"]["rms_dbfs"] < result.report["input"]["rms_dbfs"] - 15
 
 
-def test_rms_match_of_several_stems_is_refused_when_it_is_asked_for() -> None:
-    chain = [{"step": "rms_match"}]
+@pytest.mark.parametrize("step", ["rms_match", "rms_normalize", "peak_normalize"])
+def test_level_of_its_own_for_each_of_several_stems_is_refused(step: str) -> None:
+    chain = [{"step": step}]
 
     with pytest.raises(InvalidOptions, match=r"this job has 4 \(drums, bass, other, vocals\)"):
         resolve_options("high", {"chain": chain})
-    assert resolve_options("high", {"chain": chain, "stems": ["vocals"]}).chain[0]["step"] == "rms_match"
-    assert resolve_options("high", {"chain": [{"step": "rms_match", "enabled": False}]}).stems is None
+    assert resolve_options("high", {"chain": chain, "stems": ["vocals"]}).chain[0]["step"] == step
+    assert resolve_options("high", {"chain": [{"step": step, "enabled": False}]}).stems is None

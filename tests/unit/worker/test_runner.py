@@ -9,15 +9,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from core.enhancement.finish import ProducedFile
 from core.enhancement.pipeline import PipelineResult
 from core.enhancement.progress import ProgressSink
 from core.errors import InvalidAudio, StorageError
-from core.jobs import Job, JobStatus, Progress, Stage
+from core.jobs import Device, Job, JobStatus, Progress, Stage
 from core.outbound.client import OutboundClient
 from core.services import check_recording
 from core.settings import Settings
@@ -27,7 +29,7 @@ from tests.fakes import FakeJobRepository, FakeObjectStore
 from worker import lease as lease_module
 from worker.fetching import InputFetcher
 from worker.lease import utc_now
-from worker.model_cache import ModelCache
+from worker.model_cache import ModelCache, ModelKey
 from worker.processing import Processor
 from worker.runner import JobRunner, finite_json
 
@@ -72,6 +74,7 @@ class Bench:
         *,
         outbound: OutboundClient | None = None,
         sources: Sources | None = None,
+        load_engine: Callable[[ModelKey], Any] | None = None,
         **settings: Any,  # noqa: ANN401
     ) -> None:
         self.settings = Settings(data_dir=tmp_path, **settings)
@@ -95,7 +98,7 @@ class Bench:
                     max_bytes=self.settings.max_upload_bytes,
                     timeout_s=self.settings.fetch_timeout_s,
                 ),
-                models=ModelCache(_no_engine, capacity=1),
+                models=ModelCache(load_engine or _no_engine, capacity=1),
                 pipeline=pipeline,
                 scratch_dir=self.settings.resolved_scratch_dir,
             ),
@@ -434,3 +437,26 @@ def test_numbers_that_json_does_not_have_become_null() -> None:
     report = {"a": [1.5, float("nan"), {"b": float("inf")}], "c": ("x", 2, True, None)}
 
     assert finite_json(report) == {"a": [1.5, None, {"b": None}], "c": ["x", 2, True, None]}
+
+
+def test_job_that_does_not_fit_the_gpu_runs_on_the_cpu_and_says_so(tmp_path: Path) -> None:
+    loaded: list[str] = []
+
+    def load(key: ModelKey) -> Any:  # noqa: ANN401
+        loaded.append(key.device)
+        if key.device == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return SimpleNamespace(info=SimpleNamespace(name=key.name))
+
+    bench = Bench(tmp_path, ScriptedPipeline(), load_engine=load)
+    options = {**bench.job.options, "model": "dns48"}
+    bench.replace_job(replace(make_job(id="on-gpu", device=Device.GPU), options=options))
+    bench.store.put(bench.job.input.key, RECORDING)
+
+    ended = bench.run()
+
+    assert ended.status is JobStatus.SUCCEEDED
+    assert loaded == ["cuda", "cpu"]
+    assert [warning for warning in ended.warnings if "GPU" in warning] == [
+        "The GPU's memory was not enough for this job; it was finished on the CPU, which takes longer."
+    ]

@@ -1,0 +1,95 @@
+"""What an engine does when its GPU runs out of memory: smaller batches, then the CPU. A job is not lost to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from core.enhancement.protocol import (
+    Enhancer,
+    EnhancerInfo,
+    FloatArray,
+    ProgressCallback,
+    SignalStatistics,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Shrinkable(Protocol):
+    """An engine that can take less at once."""
+
+    def halve_batch(self) -> bool:
+        """Take half as much at once from now on; False when that is not possible any more."""
+        ...
+
+
+class MemoryLadder:
+    """An engine for one job; a segment that does not fit is done again with half the batch, in the end on the CPU.
+
+    `on_gpu` and `on_cpu` return the same engine on either; the second is asked once at most, and the rest of the job
+    stays there. A batch that was halved stays so in the engine, for later jobs too: the card will not grow. `warnings`
+    say what was done. Out of memory on the CPU as well is for the caller.
+    """
+
+    def __init__(self, *, on_gpu: Callable[[], Enhancer], on_cpu: Callable[[], Enhancer]) -> None:
+        self._on_cpu = on_cpu
+        self._is_on_cpu = False
+        self._halvings = 0
+        engine = None
+        with suppress(torch.OutOfMemoryError):
+            engine = on_gpu()
+        self._engine = self._moved_to_cpu() if engine is None else engine
+
+    @property
+    def info(self) -> EnhancerInfo:
+        """What the engine states about itself; the same on the CPU."""
+        return self._engine.info
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know of this job's memory, () when it was enough."""
+        if self._is_on_cpu:
+            return ("The GPU's memory was not enough for this job; it was finished on the CPU, which takes longer.",)
+        if self._halvings:
+            return (f"The GPU's memory was short; the batch was made {2**self._halvings} times smaller.",)
+        return ()
+
+    def enhance(
+        self,
+        wav: FloatArray,
+        sample_rate: int,
+        *,
+        statistics: SignalStatistics,
+        seed: int = 0,
+        on_progress: ProgressCallback | None = None,
+    ) -> FloatArray:
+        """Return what the engine returns, from the first rung of the ladder that has the memory for it."""
+        while True:
+            try:
+                return self._engine.enhance(wav, sample_rate, statistics=statistics, seed=seed, on_progress=on_progress)
+            except torch.OutOfMemoryError:
+                if self._is_on_cpu:
+                    raise
+            # Not inside the handler: the exception's traceback holds the tensors that filled the memory.
+            self._step_down()
+
+    def _step_down(self) -> None:
+        if isinstance(self._engine, Shrinkable) and self._engine.halve_batch():
+            self._halvings += 1
+            logger.warning("batch halved", extra={"model": self.info.name, "halvings": self._halvings})
+        else:
+            self._engine = self._moved_to_cpu()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _moved_to_cpu(self) -> Enhancer:
+        self._is_on_cpu = True
+        engine = self._on_cpu()
+        logger.warning("engine moved to the CPU", extra={"model": engine.info.name})
+        return engine
