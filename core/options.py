@@ -58,6 +58,7 @@ class EnhanceOptions(BaseModel):
     bandwidth: Bandwidth = "keep"
     listening: bool = False  # also write WAV copies of what is not there as WAV, for players
     pictures: bool = True  # also draw waveforms and spectrograms of before and after
+    dnsmos: bool = False  # also score before and after by DNSMOS, which takes seconds
     chain: tuple[dict[str, Any], ...] = ()  # DSP steps in order, in the form of core.dsp.chain
     outputs: tuple[OutputSpec, ...] = Field(default=(OutputSpec(),), min_length=1, max_length=4)
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -77,6 +78,7 @@ OVERRIDABLE = frozenset(
         "bandwidth",
         "listening",
         "pictures",
+        "dnsmos",
         "chain",
         "seed",
     }

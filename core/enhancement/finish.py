@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from core.audio import dnsmos
 from core.audio.resample import resample_stream
 from core.dsp.chain import parse_chain, run_chain
 from core.dsp.levels import RmsAnalyser, RmsMatch
@@ -37,6 +38,7 @@ class Finished:
     levels: dict[str, dict[str, Any]]
     warnings: tuple[str, ...]
     comparison: dict[str, Any] | None  # with the reference
+    input_dnsmos: dict[str, float] | None
 
 
 def finish(
@@ -78,6 +80,7 @@ def finish(
         subject: ViewMeter(native.sample_rate, native.channels, frames=native.frames)
         for subject in ((BEFORE, *roles) if options.pictures else ())
     }
+    scorers = _scorers((BEFORE, *stems), native, options=options)
     comparison = None if reference is None else ReferenceMeter(native.sample_rate, native.channels)
     with ExitStack() as stack:
         writers = [stack.enter_context(open_writer(encoding, prepared)) for encoding in encodings]
@@ -94,24 +97,43 @@ def finish(
                 comparison.update(reference.read(position, stop), before=signals[BEFORE], after=blocks[0])
             for subject, view in views.items():
                 view.update(signals[subject])
+            for subject, scorer in scorers.items():
+                scorer.update(signals[subject])
             for encoding, writer in zip(encodings, writers, strict=True):
                 writer.write(signals[encoding.signal])
             position = stop
             on_fraction(position / native.frames)
     if position != native.frames:
         raise RuntimeError(f"the chain returned {position} of {native.frames} frames")
+    scores = {subject: scorer.result() for subject, scorer in scorers.items()}
     audio = tuple(produced(encoding) for encoding in encodings)
     return Finished(
         files=audio + write_views(views, base=base, workspace=workspace),
-        levels={role: meter.result() for role, meter in meters.items()},
+        levels={role: {**meter.result(), "dnsmos": scores.get(role)} for role, meter in meters.items()},
+        input_dnsmos=scores.get(BEFORE),
         comparison=None if comparison is None else comparison.result(),
-        warnings=tuple(
+        warnings=_missing_package(options)
+        + tuple(
             f"{writer.clipped_samples} samples of {encoding.name!r} were beyond full scale and were clipped. "
             "WAV with subtype FLOAT keeps them."
             for encoding, writer in zip(encodings, writers, strict=True)
             if writer.clipped_samples and encoding.role == encoding.signal
         ),
     )
+
+
+def _scorers(
+    subjects: Sequence[str], native: ScratchSignal, *, options: EnhanceOptions
+) -> dict[str, dnsmos.DnsmosMeter]:
+    if not options.dnsmos or not dnsmos.is_installed():
+        return {}
+    return {subject: dnsmos.DnsmosMeter(native.sample_rate, frames=native.frames) for subject in subjects}
+
+
+def _missing_package(options: EnhanceOptions) -> tuple[str, ...]:
+    if not options.dnsmos or dnsmos.is_installed():
+        return ()
+    return ("DNSMOS was asked for, and its package is not installed on this worker: pip install 'limpid[dnsmos]'.",)
 
 
 def _steps_for(native: ScratchSignal, options: EnhanceOptions) -> tuple[Step, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.audio.loudness import LoudnessMeter
+from core.audio.music import is_music
 from core.audio.quality import QualityMeter
 from core.enhancement.protocol import FloatArray
 
@@ -60,6 +61,16 @@ def source_warnings(levels: dict[str, Any], *, sample_rate: int) -> tuple[str, .
             f"{sample_rate / 2000:g} kHz: it seems to come from a telephone or another narrow-band source."
         )
     return tuple(warnings)
+
+
+def music_warning(model: str, tonal_ratio: float | None) -> tuple[str, ...]:
+    """What the user should know whose recording, with this result of a MusicMeter, goes to a model for speech."""
+    if tonal_ratio is None or not is_music(tonal_ratio):
+        return ()
+    return (
+        f"The recording sounds like music (steady tones in {tonal_ratio:.0%} of it). The model {model!r} is made for "
+        "speech and may take music away as noise; presets like 'balanced' separate music into stems.",
+    )
 
 
 def _rounded(value: float | None, digits: int = 2) -> float | None:

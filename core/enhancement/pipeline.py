@@ -111,6 +111,7 @@ def run_pipeline(
             "channels": prepared.native.channels,
             "frames": prepared.native.frames,
             **prepared.levels,
+            "dnsmos": finished.input_dnsmos,
         },
         "outputs": finished.levels,
         "reference": finished.comparison,

@@ -14,10 +14,11 @@ import numpy as np
 from core.audio.cover import Cover, read_cover
 from core.audio.decode import AudioReader
 from core.audio.formats import AudioProbe
+from core.audio.music import MusicMeter
 from core.audio.probe import probe
 from core.audio.resample import expected_frames, resample_stream
 from core.audio.tags import read_tags
-from core.enhancement.levels import SignalMeter, source_warnings
+from core.enhancement.levels import SignalMeter, music_warning, source_warnings
 from core.enhancement.protocol import EnhancerInfo, FloatArray, SignalStatistics
 from core.enhancement.scratch import BYTES_PER_SAMPLE, ScratchSignal, require_free_disk
 from core.errors import InvalidAudio
@@ -64,6 +65,7 @@ def prepare(
         probed,
         input_name=input_name,
         track=options.track,
+        denoiser=info.name if info is not None and info.is_denoiser else None,
         workspace=workspace,
         scratch=scratch,
         on_fraction=on_fraction,
@@ -148,6 +150,7 @@ def _decode(
     *,
     input_name: str,
     track: int,
+    denoiser: str | None,
     workspace: Path,
     scratch: ExitStack,
     on_fraction: Callable[[float], None],
@@ -157,16 +160,22 @@ def _decode(
             ScratchSignal(workspace / "native.f32", channels=reader.channels, sample_rate=reader.sample_rate)
         )
         meter = SignalMeter(reader.sample_rate, reader.channels)
+        music = MusicMeter(reader.sample_rate) if denoiser is not None else None
         for block in reader.blocks():
             native.append(block)
             meter.update(block)
+            if music is not None:
+                music.update(block)
             if probed.frames:
                 on_fraction(_DECODE_SHARE * native.frames / probed.frames)
         warning = reader.warning
     if native.frames == 0:
         raise InvalidAudio("The file holds no audio samples.")
-    levels = meter.result()
+    tonal_ratio = None if music is None else music.result()
+    levels = {**meter.result(), "tonal_ratio": None if tonal_ratio is None else round(tonal_ratio, 3)}
     warnings = source_warnings(levels, sample_rate=native.sample_rate)
+    if denoiser is not None:
+        warnings += music_warning(denoiser, tonal_ratio)
     return native, levels, (warning, *warnings) if warning else warnings
 
 

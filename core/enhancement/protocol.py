@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from core.audio.segments import SegmentPlan as SegmentPlan
 
+DENOISED = "enhanced"
+"""The only stem of a denoiser."""
+
 FloatArray = NDArray[np.float32]
 ProgressCallback = Callable[[float], None]
 """Called with the finished fraction (0..1) of one `enhance` call; may raise JobCancelled or LeaseLost to stop it."""
@@ -40,6 +43,11 @@ class EnhancerInfo:
     segment: SegmentPlan
     weights_sha256: str | None  # None for an engine without weights
     licence: str
+
+    @property
+    def is_denoiser(self) -> bool:
+        """True for an engine that keeps speech and takes away the rest."""
+        return self.stems == (DENOISED,)
 
 
 class Enhancer(Protocol):

@@ -13,6 +13,7 @@ import soundfile
 from PIL import Image
 from scipy.signal import butter, sosfilt
 
+from core.audio import dnsmos
 from core.audio.segments import SegmentPlan
 from core.enhancement.levels import SignalMeter, source_warnings
 from core.enhancement.pipeline import PipelineResult, run_pipeline
@@ -20,6 +21,7 @@ from core.enhancement.protocol import EnhancerInfo, FloatArray, ProgressCallback
 from core.errors import InvalidOptions
 from core.operator_defaults import NO_DEFAULTS, OperatorDefaults
 from core.options import resolve_options
+from tests.unit.audio.test_music import chords
 
 RATE = 48_000
 FIGURES = {
@@ -34,6 +36,7 @@ FIGURES = {
     "dc_offset",
     "clipped_samples",
     "clipped_runs",
+    "dnsmos",
 }
 
 
@@ -94,6 +97,47 @@ def run(
         enhancer=Halver() if model else None,
         on_progress=lambda stage, progress: None,
     )
+
+
+def test_music_for_a_denoiser_is_warned_of(tmp_path: Path) -> None:
+    music = chords(RATE, 8)
+
+    result = run(tmp_path, music)
+
+    assert result.report["input"]["tonal_ratio"] > 0.8
+    [warning] = [text for text in result.warnings if "sounds like music" in text]
+    assert "model 'halver' is made for speech" in warning
+
+
+def test_noise_for_a_denoiser_and_music_without_a_model_are_not_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+
+    results = [run(tmp_path, noise(8)), run(tmp_path / "other", chords(RATE, 8), model=False)]
+
+    assert results[0].report["input"]["tonal_ratio"] < 0.1
+    assert results[1].report["input"]["tonal_ratio"] is None
+    assert not any("music" in text for result in results for text in result.warnings)
+
+
+def test_dnsmos_rates_recording_and_result_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dnsmos, "is_installed", lambda: True)
+    monkeypatch.setattr(dnsmos, "_predict", lambda wav: dict.fromkeys(dnsmos.NAMES.values(), 1 + float(np.std(wav))))
+
+    report = run(tmp_path, noise(1), dnsmos=True, residual=True).report
+
+    before, after = report["input"]["dnsmos"], report["outputs"]["enhanced"]["dnsmos"]
+    assert set(before) == set(after) == set(dnsmos.NAMES)
+    assert before["overall"] > after["overall"] > 1  # half the level
+    assert report["outputs"]["residual"]["dnsmos"] is None
+
+
+def test_dnsmos_without_its_package_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dnsmos, "is_installed", lambda: False)
+
+    result = run(tmp_path, noise(1), dnsmos=True)
+
+    assert result.report["input"]["dnsmos"] is None
+    assert any("limpid[dnsmos]" in text for text in result.warnings)
 
 
 def test_report_has_every_figure_before_and_after(tmp_path: Path) -> None:
@@ -177,6 +221,7 @@ def test_silence_has_null_figures_and_no_warnings() -> None:
     levels = measure(np.zeros((2, RATE), np.float32))
 
     assert {name for name, value in levels.items() if value is None} == FIGURES - {
+        "dnsmos",
         "dc_offset",
         "clipped_samples",
         "clipped_runs",
