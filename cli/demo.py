@@ -17,11 +17,12 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from cli.client import LimpidClient, RemoteJob
 from cli.embedded import embedded_stack
 from cli.errors import CommandError
 from cli.signals import interrupt_on_terminate
 from core.presets import DEFAULT_PRESET
+from limpid_client.client import LimpidClient
+from limpid_client.records import RemoteJob
 
 if TYPE_CHECKING:
     from core.settings import Settings

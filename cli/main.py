@@ -14,8 +14,9 @@ from typer.core import TyperGroup
 
 from cli.errors import CommandError
 from core.errors import EnhancerError
+from limpid_client.errors import ApiError
 
-OWN_PACKAGES = frozenset({"api", "cli", "core", "migrations", "training", "worker"})
+OWN_PACKAGES = frozenset({"api", "cli", "core", "limpid_client", "migrations", "training", "worker"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class LazyGroup(TyperGroup):
             return super().invoke(ctx)
         except EnhancerError as error:
             fail(error.detail, cause=error)
-        except CommandError as error:
+        except (CommandError, ApiError) as error:
             fail(str(error), cause=error)
         except ModuleNotFoundError as error:
             entry = COMMANDS.get(command_name)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.client import DEFAULT_URL, ApiError, LimpidClient, RemoteJob
 from cli.errors import CommandError
 from cli.signals import interrupt_on_terminate
 from core.jobs import ReportRole
+from limpid_client.client import DEFAULT_URL, LimpidClient
+from limpid_client.errors import ApiError
+from limpid_client.records import RemoteJob
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,21 +31,31 @@ _REPORT_ROLES = frozenset(ReportRole)  # pictures stay on the server
 
 @dataclass(kw_only=True)
 class Submission:
-    """What became of one of the files."""
+    """What became of one of the recordings."""
 
-    path: Path
+    source: str  # a path, or the URL of a recording that the server fetches
     job: RemoteJob | None = None
     error: str | None = None
     files: tuple[Path, ...] = ()
 
+    @property
+    def is_url(self) -> bool:
+        """True when the server fetches it."""
+        return self.source.lower().startswith(("http://", "https://"))
+
+    @property
+    def name(self) -> str:
+        """For its bar."""
+        return Path(self.source).name
+
     def fail(self, reason: str) -> None:
         """Note the reason, and say it on standard error."""
         self.error = reason
-        typer.echo(f"limpid: {self.path}: {reason}", err=True)
+        typer.echo(f"limpid: {self.source}: {reason}", err=True)
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "input": str(self.path),
+            "input": self.source,
             "job": None if self.job is None else dict(self.job.document),
             "files": [str(file) for file in self.files],
             "error": self.error,
@@ -51,7 +63,10 @@ class Submission:
 
 
 def submit(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format that is read.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE|URL...", help="Recordings of any format that is read; the server fetches URLs."),
+    ],
     *,
     url: Annotated[str, typer.Option(envvar="LIMPID_URL", help="The server.")] = DEFAULT_URL,
     api_key: Annotated[
@@ -75,7 +90,9 @@ def submit(
 
     if reference is not None and len(files) > 1:
         raise CommandError("--reference is of one recording; give one FILE.")
-    submissions = [Submission(path=path) for path in files]
+    submissions = [Submission(source=file) for file in files]
+    if reference is not None and submissions[0].is_url:
+        raise CommandError("--reference goes with a file, not with a URL.")
     with (
         interrupt_on_terminate(),
         LimpidClient(url, api_key=api_key) as client,
@@ -135,16 +152,19 @@ def _send(
     preset: str | None,
     reference: Path | None,
 ) -> None:
-    name = submission.path.name
-    task = bars.add_task(f"{name}: upload", total=None, figures="")
+    task = bars.add_task(f"{submission.name}: upload", total=None, figures="")
     try:
-        bars.update(task, total=submission.path.stat().st_size)
-        submission.job = client.submit(
-            submission.path,
-            preset=preset,
-            reference=reference,
-            on_sent=lambda sent_bytes: bars.advance(task, sent_bytes),
-        )
+        if submission.is_url:
+            submission.job = client.submit_url(submission.source, preset=preset)
+        else:
+            path = Path(submission.source)
+            bars.update(task, total=path.stat().st_size)
+            submission.job = client.submit(
+                path,
+                preset=preset,
+                reference=reference,
+                on_sent=lambda sent_bytes: bars.advance(task, sent_bytes),
+            )
     except (ApiError, OSError) as error:
         submission.fail(_reason(error))
         bars.remove_task(task)
@@ -230,7 +250,7 @@ def _show(submission: Submission, bars: Progress, task: TaskID) -> None:
     bars.update(
         task,
         completed=job.fraction,
-        description=f"{submission.path.name}: {state}",
+        description=f"{submission.name}: {state}",
         figures=", ".join(figure for figure in figures if figure),
     )
 
@@ -245,4 +265,4 @@ def _say_results(submissions: Sequence[Submission], url: str) -> None:
     for submission in submissions:
         if submission.error is None and submission.job is not None:
             where = ", ".join(map(str, submission.files)) or f"{url.rstrip('/')}/api/v1/jobs/{submission.job.id}"
-            typer.echo(f"{submission.path}: {submission.job.status}, job {submission.job.id} -> {where}")
+            typer.echo(f"{submission.source}: {submission.job.status}, job {submission.job.id} -> {where}")

@@ -13,11 +13,12 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from cli.client import DEFAULT_URL, ApiError, LimpidClient
 from cli.errors import CommandError
 from cli.logs import LogFormat, configure_logging
 from cli.signals import stop_event
 from core.jobs import JobStatus, Lane, Problem, ReportRole
+from limpid_client.client import DEFAULT_URL, LimpidClient
+from limpid_client.errors import ApiError
 from worker.ingest.folder import WatchedFolder
 from worker.ingest.ingester import Ingester
 from worker.ingest.job_options import merged_options, read_options

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("api", "cli", "core", "training", "worker")
+PACKAGES = ("api", "cli", "core", "limpid_client", "training", "worker")
 ALLOWED = {
     "api": {"api", "core"},
     "cli": set(PACKAGES) | {"migrations"},
     "core": {"core"},
+    "limpid_client": {"core", "limpid_client"},
     "training": {"core", "training"},
     "worker": {"core", "worker"},
 }

@@ -1,9 +1,9 @@
-"""`limpid submit` and its client, against the real application on fakes, without a network."""
+"""`limpid submit` against the real application on fakes, without a network."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 import cli.submit
-from cli.client import ATTEMPTS, ApiError, LimpidClient, RemoteOutput
 from cli.main import app
+from limpid_client.client import LimpidClient
 from tests.fakes import FakeJobRepository, FakeObjectStore
 from tests.unit.api.jobs_on_record import fail, start
 from tests.unit.cli.conftest import RESULT, EagerQueue, write_recording
@@ -105,6 +105,25 @@ class TestCommand:
         assert documents[2]["job"]["status"] == "succeeded"
         assert documents[2]["files"] == [str(tmp_path / "out" / "talk.enhanced.wav")]
 
+    def test_a_url_is_left_to_the_server_to_fetch(
+        self, run: Callable[..., Any], talk: Path, queue: EagerQueue, jobs: FakeJobRepository
+    ) -> None:
+        queue.work = lambda job_id: None
+
+        result = run("https://example.com/talks/1.ogg", talk, "--preset", "clean-only", "--json")
+
+        assert result.exit_code == 0, result.output
+        remote, local = json.loads(result.stdout)
+        assert remote["input"] == "https://example.com/talks/1.ogg"
+        assert jobs.get(remote["job"]["id"]).input.url == "https://example.com/talks/1.ogg"
+        assert jobs.get(local["job"]["id"]).input.url is None
+
+    def test_a_url_has_no_reference(self, run: Callable[..., Any], talk: Path) -> None:
+        result = run("https://example.com/talks/1.ogg", "--reference", talk)
+
+        assert result.exit_code == 1
+        assert "--reference goes with a file" in result.stderr
+
     def test_refused_option_is_explained(self, run: Callable[..., Any], talk: Path) -> None:
         result = run(talk, "--preset", "loud")
 
@@ -124,117 +143,3 @@ class TestCommand:
 
         assert result.exit_code == 130
         assert queue.sent[0][0] in result.stderr
-
-
-class TestLimpidClient:
-    @pytest.fixture
-    def client(self, transport: httpx.MockTransport) -> Iterator[LimpidClient]:
-        with LimpidClient(transport=transport) as client:
-            yield client
-
-    def test_upload_is_reported_byte_by_byte(self, client: LimpidClient, talk: Path) -> None:
-        sent: list[int] = []
-
-        job = client.submit(talk, preset="clean-only", options={"overrides": {"strength": 0.5}}, on_sent=sent.append)
-
-        assert sum(sent) == talk.stat().st_size
-        assert job.document["input"]["name"] == "talk.wav"
-        assert job.document["options"]["strength"] == 0.5
-
-    def test_unchanged_job_is_the_known_one(self, client: LimpidClient, talk: Path, queue: EagerQueue) -> None:
-        queue.work = lambda job_id: None
-        first = client.get(client.submit(talk, preset="clean-only").id)
-
-        assert client.get(first.id, known=first) is first
-
-    def test_cancel(self, client: LimpidClient, talk: Path, queue: EagerQueue) -> None:
-        queue.work = lambda job_id: None
-        job = client.submit(talk, preset="clean-only")
-
-        assert client.cancel(job.id).status == "cancelled"
-        with pytest.raises(ApiError) as caught:
-            client.cancel(job.id)
-        assert (caught.value.status, caught.value.code) == (409, "conflict")
-
-    def test_damaged_download_leaves_no_file(
-        self, client: LimpidClient, talk: Path, store: FakeObjectStore, tmp_path: Path
-    ) -> None:
-        job = client.get(client.submit(talk, preset="clean-only").id)
-        (key,) = [key for key, data in store.objects.items() if data == RESULT]
-        store.put(key, RESULT[::-1])
-
-        with pytest.raises(ApiError, match="SHA-256"):
-            client.download(job.outputs[0], tmp_path)
-
-        assert not list(tmp_path.glob("*.wav"))
-        assert not list(tmp_path.glob(".*"))
-
-    def test_server_cannot_write_outside_the_folder(self, client: LimpidClient, talk: Path, tmp_path: Path) -> None:
-        job = client.get(client.submit(talk, preset="clean-only").id)
-        (output,) = job.outputs
-        evil = RemoteOutput(
-            name="../../evil.wav", role=output.role, bytes=output.bytes, sha256=output.sha256, href=output.href
-        )
-
-        assert client.download(evil, tmp_path) == tmp_path / "evil.wav"
-
-
-class TestFaults:
-    def scripted(self, *answers: httpx.Response | Exception) -> tuple[LimpidClient, list[httpx.Request], list[float]]:
-        requests: list[httpx.Request] = []
-        pauses: list[float] = []
-        pending = list(answers)
-
-        def handle(request: httpx.Request) -> httpx.Response:
-            requests.append(request)
-            answer = pending.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        return LimpidClient(transport=httpx.MockTransport(handle), sleep=pauses.append), requests, pauses
-
-    def test_reading_is_tried_again_with_growing_pauses(self) -> None:
-        client, requests, pauses = self.scripted(
-            httpx.ConnectError("refused"), httpx.Response(503), httpx.Response(404, json={"detail": "x", "code": "y"})
-        )
-
-        with pytest.raises(ApiError) as caught:
-            client.get("1")
-
-        assert caught.value.status == 404
-        assert len(requests) == 3
-        assert pauses == [0.5, 1.0]
-
-    def test_reading_is_given_up_after_some_attempts(self) -> None:
-        client, requests, _ = self.scripted(*[httpx.ConnectError("refused")] * ATTEMPTS)
-
-        with pytest.raises(ApiError, match="does not answer"):
-            client.get("1")
-
-        assert len(requests) == ATTEMPTS
-
-    def test_submitting_is_never_repeated(self, talk: Path) -> None:
-        client, requests, _ = self.scripted(httpx.ReadError("reset"))
-
-        with pytest.raises(ApiError, match="does not answer"):
-            client.submit(talk)
-
-        assert len(requests) == 1
-
-    @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"id": "1"}', b"null"])
-    def test_server_of_another_kind_is_told(self, body: bytes) -> None:
-        client, _, _ = self.scripted(httpx.Response(200, content=body))
-
-        with pytest.raises(ApiError, match="Limpid"):
-            client.get("1")
-
-    def test_error_without_a_problem_is_told_by_its_status(self) -> None:
-        client, _, _ = self.scripted(httpx.Response(500, content=b"<html>"))
-
-        with pytest.raises(ApiError, match="500"):
-            client.get("1")
-
-    def test_url_that_is_none_is_told(self) -> None:
-        with pytest.raises(ApiError, match="URL"):
-            LimpidClient("http://host:port")

@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 import cli.watch
-from cli.client import LimpidClient
 from cli.errors import CommandError
 from cli.main import app
 from cli.watch import ServerOverRest
 from core.jobs import JobStatus, Lane, Progress
+from limpid_client.client import LimpidClient
 from tests.factories import NOON, make_output
 from tests.fakes import FakeJobRepository
 from tests.unit.api.jobs_on_record import FAR_FUTURE, fail, start
