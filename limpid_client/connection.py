@@ -81,26 +81,46 @@ class Connection:
         ApiError when its SHA-256 is not `sha256`, where that is known.
         """
         part = path.with_name(f".{path.name}.part")
-        digest = hashlib.sha256()
         try:
-            with (
-                self._errors_translated(),
-                self._http.stream("GET", href, follow_redirects=True) as response,
-                part.open("wb") as file,
-            ):
-                if response.is_error:
-                    response.read()
-                for block in checked(response).iter_bytes(BLOCK_BYTES):
-                    file.write(block)
-                    digest.update(block)
-                    if on_received is not None:
-                        on_received(len(block))
-            if sha256 is not None and digest.hexdigest() != sha256:
+            with self._errors_translated():
+                received = self._receive(href, part, on_received)
+            if sha256 is not None and received != sha256:
                 raise ApiError(f"{path.name} arrived damaged: its SHA-256 is not the one that the job states.")
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
         return path
+
+    def _receive(self, href: str, path: Path, on_received: BytesCallback | None) -> str:
+        """Stream to `path`; the SHA-256. Where a redirect leads to a store out of reach, the server sends the bytes."""
+        try:
+            return self._stream(self._http.build_request("GET", href), path, on_received)
+        except httpx.ConnectError as error:
+            if self._is_own(error.request.url):
+                raise
+            logger.info("object_store_out_of_reach", extra={"reason": str(error)})
+        return self._stream(self._http.build_request("GET", href, params={"redirect": "false"}), path, on_received)
+
+    def _stream(self, request: httpx.Request, path: Path, on_received: BytesCallback | None) -> str:
+        digest = hashlib.sha256()
+        response = self._http.send(request, stream=True, follow_redirects=True)
+        try:
+            if response.is_error:
+                response.read()
+            checked(response)
+            with path.open("wb") as file:
+                for block in response.iter_bytes(BLOCK_BYTES):
+                    file.write(block)
+                    digest.update(block)
+                    if on_received is not None:
+                        on_received(len(block))
+        finally:
+            response.close()
+        return digest.hexdigest()
+
+    def _is_own(self, url: httpx.URL) -> bool:
+        base = self._http.base_url
+        return (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
 
     def _send(self, request: httpx.Request) -> httpx.Response:
         for attempt in range(ATTEMPTS - 1):

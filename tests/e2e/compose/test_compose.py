@@ -2,6 +2,8 @@
 
     LIMPID_TEST_COMPOSE='docker compose' .venv/bin/python -m pytest tests/e2e/compose
 
+An engine without `host-gateway` (podman 4) needs LIMPID_HOST_ADDRESS, an address of this machine that containers reach.
+
 The images must have been built (`docker compose build`). The stack gets a project, ports and an ingest folder of its
 own, and is removed with its volumes in the end.
 """
@@ -31,6 +33,8 @@ ROOT = Path(__file__).parents[3]
 COMMAND = os.environ.get("LIMPID_TEST_COMPOSE", "")
 WEBHOOK_SECRET = "whsec_bGltcGlkLWNvbXBvc2UtdGVzdC1zZWNyZXQtMDEyMw=="
 HOST = "host.docker.internal"
+HOST_ADDRESSES = [address for address in (os.environ.get("LIMPID_HOST_ADDRESS"),) if address]
+PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 START_TIMEOUT_S = 300.0
 JOB_TIMEOUT_S = 240.0
 LEASE_S = 10
@@ -109,7 +113,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
             "LIMPID_S3_PUBLIC_ENDPOINT": f"http://127.0.0.1:{s3_port}",
             "LIMPID_S3_ACCESS_KEY": "limpid:limpid",  # of the form that every S3 server takes
             "LIMPID_WEBHOOK_SECRET": WEBHOOK_SECRET,
-            "LIMPID_WEBHOOK_ALLOW": "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16",
+            "LIMPID_WEBHOOK_ALLOW": ",".join((*PRIVATE_NETWORKS, *HOST_ADDRESSES)),
             "LIMPID_LEASE_S": str(LEASE_S),
             "LIMPID_INGEST_DIR": str(ingest),
             "LIMPID_INGEST_USER": f"{os.getuid()}:{os.getgid()}",
