@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent / "deploy" / "kubernetes"
-CUSTOM_KINDS = ("ScaledObject", "TriggerAuthentication")
+CUSTOM_KINDS = ("PodMonitor", "ScaledObject", "TriggerAuthentication")
 
 Resource = dict[str, Any]
 

@@ -16,6 +16,7 @@ from tests.kubernetes_manifests import CUSTOM_KINDS, ROOT, all_resources, kustom
 
 KUBERNETES_VERSION = "1.33"
 PODS = dict(pod_specs())
+COMPONENT = "app.kubernetes.io/component"
 
 
 def test_every_resource_is_valid_for_the_kubernetes_api() -> None:
@@ -109,6 +110,34 @@ def test_scaling_targets_a_deployment_of_the_base() -> None:
         assert references == {
             other["metadata"]["name"] for other in all_resources() if other["kind"] == "TriggerAuthentication"
         }
+
+
+def test_every_worker_and_the_api_are_scraped() -> None:
+    ports = {
+        (resource["spec"]["template"]["metadata"]["labels"][COMPONENT], port["name"])
+        for resource in all_resources()
+        if resource["kind"] == "Deployment"
+        for container in resource["spec"]["template"]["spec"]["containers"]
+        for port in container.get("ports", [])
+    }
+    scraped = {
+        (component, endpoint["port"])
+        for resource in all_resources()
+        if resource["kind"] == "PodMonitor"
+        for component in resource["spec"]["selector"]["matchExpressions"][0]["values"]
+        for endpoint in resource["spec"]["podMetricsEndpoints"]
+    }
+    settings = dict(line.split("=") for line in (ROOT / "base" / "limpid.env").read_text().split())
+
+    assert scraped == ports
+    assert len(scraped) == 4
+    assert {
+        port["containerPort"]
+        for spec in PODS.values()
+        for container in spec["containers"]
+        for port in container.get("ports", [])
+        if port["name"] == "metrics"
+    } == {int(settings["LIMPID_METRICS_PORT"])}
 
 
 def test_no_secret_lies_in_the_folder() -> None:
