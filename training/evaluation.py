@@ -66,7 +66,15 @@ class Evaluation:
             "after": [file.after for file in self.files],
             "gain": [_difference(file) for file in self.files],
         }
-        return {side: _summarise_rows(rows) for side, rows in sides.items()}
+        return {side: summarise_rows(rows) for side, rows in sides.items()}
+
+    def by_kind(self) -> dict[str, Evaluation]:
+        """Return the parts of the evaluation by the kind of the recordings, in the order of their coming."""
+        kinds = dict.fromkeys(file.kind for file in self.files)
+        return {
+            kind: Evaluation(system=self.system, files=[file for file in self.files if file.kind == kind])
+            for kind in kinds
+        }
 
     def by_snr_band(self) -> dict[str, Evaluation]:
         """Return the parts of the evaluation by input SNR; files of unknown SNR are in none."""
@@ -78,31 +86,38 @@ class Evaluation:
         return bands
 
 
+def run_engine(enhancer: Enhancer, signal: FloatArray) -> FloatArray:
+    """Return the outputs (S, C, T) of `signal` (C, T), in the engine's own rate and channels, segment by segment."""
+    info = enhancer.info
+    mono = signal.mean(axis=0)
+    statistics = SignalStatistics(
+        samples=len(mono),
+        mean=float(mono.mean()),
+        std=float(mono.std(ddof=1)),
+        peak=float(np.abs(mono).max()),
+    )
+    joiner = SegmentJoiner()
+    parts = [
+        joiner.add(
+            segment,
+            enhancer.enhance(
+                signal[:, segment.read_start : segment.read_stop], info.sample_rate, statistics=statistics
+            ),
+        )
+        for segment in split_segments(signal.shape[1], info.segment)
+    ]
+    return np.concatenate(parts, axis=-1)
+
+
 def process_with(enhancer: Enhancer) -> Process:
     """Return the function that runs a whole recording through `enhancer`, in its segments, rates and channels."""
 
     def process(wav: FloatArray) -> FloatArray:
         info = enhancer.info
         at_rate = wav if info.sample_rate == SAMPLE_RATE else soxr.resample(wav, SAMPLE_RATE, info.sample_rate)
-        statistics = SignalStatistics(
-            samples=len(at_rate),
-            mean=float(at_rate.mean()),
-            std=float(at_rate.std(ddof=1)),
-            peak=float(np.abs(at_rate).max()),
-        )
-        signal = np.repeat(at_rate[np.newaxis], info.channels, axis=0).astype(np.float32)
-        joiner = SegmentJoiner()
-        parts = [
-            joiner.add(
-                segment,
-                enhancer.enhance(
-                    signal[:, segment.read_start : segment.read_stop], info.sample_rate, statistics=statistics
-                ),
-            )
-            for segment in split_segments(signal.shape[1], info.segment)
-        ]
+        outputs = run_engine(enhancer, np.repeat(at_rate[np.newaxis], info.channels, axis=0).astype(np.float32))
         stem = info.stems.index(SPEECH_STEM) if SPEECH_STEM in info.stems else 0
-        estimate: FloatArray = np.concatenate(parts, axis=-1)[stem].mean(axis=0)
+        estimate: FloatArray = outputs[stem].mean(axis=0)
         if info.sample_rate != SAMPLE_RATE:
             estimate = soxr.resample(estimate, info.sample_rate, SAMPLE_RATE)
         return np.pad(estimate, (0, max(0, len(wav) - len(estimate))))[: len(wav)].astype(np.float32)
@@ -168,7 +183,8 @@ def _difference(file: FileResult) -> dict[str, float]:
     return {name: file.after[name] - file.before[name] for name in file.after}
 
 
-def _summarise_rows(rows: Sequence[Mapping[str, float]]) -> dict[str, Summary]:
+def summarise_rows(rows: Sequence[Mapping[str, float]]) -> dict[str, Summary]:
+    """Return the summary of every measure over the rows that have it."""
     summaries = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row[name] for row in rows if name in row and np.isfinite(row[name])]

@@ -45,3 +45,36 @@ class ListeningFolder:
         path = self._path(system, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         sf.write(path, np.clip(wav, -1.0, 1.0), SAMPLE_RATE, subtype="PCM_16")
+
+
+class StemListeningFolder:
+    """The same for separators: audio/noisy is the mix, audio/<system> the estimate, audio/clean the stem itself."""
+
+    def __init__(self, folder: Path, *, sample_rate: int) -> None:
+        self._folder = folder
+        self._sample_rate = sample_rate
+        self._names: dict[str, None] = {}
+
+    def add_stem(
+        self, system: str, result: FileResult, mix: FloatArray, estimate: FloatArray, reference: FloatArray
+    ) -> None:
+        """Write mix, estimate and reference of one stem, (2, T) each; what exceeds full scale is clipped."""
+        self._names[result.name] = None
+        for folder, wav in (("noisy", mix), (system, estimate), ("clean", reference)):
+            path = self._path(folder, result.name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sf.write(path, np.clip(wav.T, -1.0, 1.0), self._sample_rate, subtype="PCM_16")
+
+    def finish(self, systems: Sequence[str]) -> None:
+        """Write a picture of every stem: the mix, what the systems made of it, and the stem itself."""
+        for name in self._names:
+            signals = {
+                folder: read_mono(self._path(folder, name), sample_rate=self._sample_rate)
+                for folder in ("noisy", *systems, "clean")
+            }
+            path = self._folder / "pictures" / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_spectrograms(path, signals, sample_rate=self._sample_rate)
+
+    def _path(self, system: str, name: str) -> Path:
+        return self._folder / "audio" / system / f"{name}.wav"
