@@ -76,12 +76,11 @@ async def receive_batch(
     backend: Backend,
     settings: Settings,
     take: Callable[[ReceivedBatch], T],
-    on_block: Callable[[], None],
 ) -> T:
     """Stream the request's files into the store, and return what `take` makes of them all, which may block.
 
     All files together may be as large as a single one. Memory does not grow with them. Files of which `take` made no
-    jobs are removed. `on_block`, which may block, is called as blocks arrive.
+    jobs are removed.
     """
     media_type = media_type_of(request)
     if media_type == "application/json":
@@ -96,7 +95,6 @@ async def receive_batch(
 
     def feed(block: bytes) -> None:
         form.feed(block)
-        on_block()
 
     def finish() -> T:
         form.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -58,24 +58,16 @@ async def submit_batch(
             has_job=lambda batch_id: _has_batch(batch_id, desk.backend),
         )
 
-    def keep_alive() -> None:
-        if attempt is not None:
-            attempt.keep_alive()
-
     def take(received: ReceivedBatch) -> BatchReply:
-        return _take_once(received, desk=desk, attempt=attempt, keep_alive=keep_alive)
+        return _take_once(received, desk=desk, attempt=attempt)
 
     if attempt is None:
         await run_in_threadpool(desk.check_limits, size_bytes=declared_bytes(request))
     async with contextmanager_in_threadpool(attempt or nullcontext()):
-        return await receive_batch(
-            request, query, backend=desk.backend, settings=desk.settings, take=take, on_block=keep_alive
-        )
+        return await receive_batch(request, query, backend=desk.backend, settings=desk.settings, take=take)
 
 
-def _take_once(
-    received: ReceivedBatch, *, desk: SubmissionDesk, attempt: IdempotentAttempt | None, keep_alive: Callable[[], None]
-) -> BatchReply:
+def _take_once(received: ReceivedBatch, *, desk: SubmissionDesk, attempt: IdempotentAttempt | None) -> BatchReply:
     """The reply for what has arrived, or for what arrived in an earlier attempt."""
     _check_requests(received, desk)
     if received.webhook is not None:
@@ -95,7 +87,7 @@ def _take_once(
     else:
         items = received.items if received.source is None else received.source.items(desk.backend.sources)
         desk.check_limits(size_bytes=sum(map(_known_bytes, items)))
-        _take(batch_id, items, webhook=received.webhook, desk=desk, keep_alive=keep_alive)
+        _take(batch_id, items, webhook=received.webhook, desk=desk)
         received.keep()
     batch = desk.backend.batches.get(batch_id)
     body = BatchView.of(batch, now=datetime.now(UTC)).model_dump_json(by_alias=True)
@@ -110,7 +102,6 @@ def _take(
     *,
     webhook: Webhook | None,
     desk: SubmissionDesk,
-    keep_alive: Callable[[], None],
 ) -> None:
     """Make the batch and its jobs. When a service fails on the way, what was made is cancelled and the fault raised."""
     batches = desk.backend.batches
@@ -135,7 +126,6 @@ def _take(
                 refused.append(RefusedItem(position=position, name=_name_of(item), problem=problem))
                 if item.upload is not None:
                     discard_input(desk.backend.store, item.job_id)
-            keep_alive()
         if refused:
             batches.refuse(batch_id, refused, now=datetime.now(UTC))
     except TransientError:

@@ -77,13 +77,11 @@ async def receive(
     backend: Backend,
     settings: Settings,
     take: Callable[[Incoming], T],
-    on_block: Callable[[], None] | None = None,
 ) -> T:
     """Stream the request's body into the store, and return what `take` makes of it, which may block.
 
     The body is multipart/form-data, the recording's own bytes, or JSON that says where it is. Memory does not grow with
-    it. Whatever goes wrong, the client's going away included, leaves nothing behind. `on_block`, which may block, is
-    called as blocks arrive.
+    it. Whatever goes wrong, the client's going away included, leaves nothing behind.
     """
     if media_type_of(request) == _JSON:
         return await _receive_reference(request, query, take=take)
@@ -106,8 +104,6 @@ async def receive(
 
     def feed(block: bytes) -> None:
         body.feed(block)
-        if on_block is not None:
-            on_block()
 
     def finish() -> T:
         upload = body.close()

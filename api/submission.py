@@ -225,9 +225,8 @@ async def submit(
 
     if attempt is None:
         await run_in_threadpool(desk.check_limits, size_bytes=declared_bytes(request))
-    on_block = None if attempt is None else attempt.keep_alive
     async with contextmanager_in_threadpool(attempt or nullcontext()):
-        return await receive(request, query, backend=desk.backend, settings=desk.settings, take=take, on_block=on_block)
+        return await receive(request, query, backend=desk.backend, settings=desk.settings, take=take)
 
 
 async def submit_at_once(request: Request, query: QueryOptions, *, desk: SubmissionDesk) -> Job:

@@ -28,6 +28,7 @@
         WorkersStalled    workers are idle beside jobs that wait
         WorkersAbsent     jobs wait, and no worker serves their queue
         OutboundError     a server that the caller named did not answer
+        DecoderLost       the process that decoded was ended by somebody else
       JobCancelled        control flow: stop this run, the user asked for it
       LeaseLost           control flow: stop this run, another worker owns the job
 
@@ -253,6 +254,13 @@ class OutboundError(TransientError):
 
     code = "outbound_error"
     title = "The other server did not answer"
+
+
+class DecoderLost(TransientError):
+    """The process that decoded the recording was ended from outside: no fault of the recording."""
+
+    code = "decoder_lost"
+    title = "Decoding was interrupted"
 
 
 class JobCancelled(EnhancerError):

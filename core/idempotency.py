@@ -10,20 +10,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from core.errors import IdempotencyMismatch, InvalidInput
+from core.errors import IdempotencyInFlight, IdempotencyMismatch, InvalidInput, TransientError
+
+logger = logging.getLogger(__name__)
 
 TTL_S = 86_400.0
 """A key may be used again, for something else, this long after its first use. Published in docs/rest-api.md."""
 
-LOCK_S = 120.0
-EXTEND_AFTER_S = 30.0  # a lock is extended no more often, while an upload flows
+LOCK_S = 30.0
+"""The lock of a request whose process died ends after this long: until then whoever sends it again is put off."""
+
+EXTEND_AFTER_S = 8.0  # while a request is in progress
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
@@ -96,7 +102,8 @@ def _utc_now() -> datetime:
 class IdempotentAttempt:
     """One request under a key. A context manager: leaving it without `complete` unlocks the key.
 
-    In order: enter, `keep_alive` as often as one likes, `settle`, and, unless that found a reply, `complete`.
+    In order: enter, `settle`, and, unless that found a reply, `complete`. A thread keeps the lock in between, however
+    long the request takes: a slow upload, a store that does not answer.
     """
 
     def __init__(
@@ -107,29 +114,39 @@ class IdempotentAttempt:
         key: str,
         has_job: Callable[[str], bool],
         clock: Callable[[], datetime] = _utc_now,
+        extend_after_s: float = EXTEND_AFTER_S,
     ) -> None:
         self._keys = keys
         self._owner, self._key = owner or "", key
         self._has_job = has_job
         self._clock = clock
+        self._extend_after_s = extend_after_s
+        self._has_ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_alive, name="idempotency-lock", daemon=True)
 
     def __enter__(self) -> Self:
-        self._extended_at = self._clock()
-        self._record = self._keys.begin(self._owner, self._key, now=self._extended_at)
+        self._record = self._keys.begin(self._owner, self._key, now=self._clock())
+        if not self._record.is_complete:
+            self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._has_ended.set()
+        if self._thread.ident is not None:
+            self._thread.join()
         if not self._record.is_complete:
             self._keys.unlock(self._record)
 
-    def keep_alive(self) -> None:
-        """Say that the request is still being received."""
-        now = self._clock()
-        if not self._record.is_complete and (now - self._extended_at).total_seconds() >= EXTEND_AFTER_S:
-            self._keys.extend(self._record, now=now)
-            self._extended_at = now
+    def _keep_alive(self) -> None:
+        while not self._has_ended.wait(self._extend_after_s):
+            try:
+                self._keys.extend(self._record, now=self._clock())
+            except IdempotencyInFlight:
+                return  # the lock has passed to another; `settle` and `complete` say so
+            except TransientError:
+                logger.warning("idempotency lock not extended", exc_info=True)
 
     def settle(self, fingerprint: str, *, job_id: str) -> IdempotencyRecord | None:
         """The record of an earlier request that made its job; None when this one is to make `job_id`.

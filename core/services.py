@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Self
 from opentelemetry.trace import SpanKind
 
 from core.access.keys import Caller
-from core.audio.probe import probe
+from core.audio.isolation import probe_isolated
 from core.errors import Gone, InputTooLarge, ModelUnavailable, NotFound, QueueError, StorageError, UnsupportedMedia
 from core.file_names import safe_file_name
 from core.jobs import BatchPlace, Device, InputFile, Job, JobStatus, Lane, Progress
@@ -303,7 +303,7 @@ def check_recording(stored: InputFile, source: BinaryIO, *, settings: Settings, 
 
     UnsupportedMedia, InvalidAudio or InputTooLarge when it cannot be used, InvalidOptions without such a track.
     """
-    found = probe(source, name=stored.name, track=track)
+    found = probe_isolated(source, name=stored.name, track=track)
     if found.duration_s is not None and found.duration_s > settings.max_duration_s:
         raise InputTooLarge(
             f"The recording lasts {found.duration_s:.1f} s; the limit is {settings.max_duration_s:.1f} s."

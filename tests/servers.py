@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import psycopg
 import redis
@@ -44,11 +43,73 @@ class S3Account:
     secret_key: str
 
 
+@dataclass(kw_only=True)
+class Server:
+    """A server's process, which can be stopped or killed, and started again over the same files."""
+
+    url: str
+    command: Sequence[str]
+    log: Path
+    is_ready: Callable[[], bool]
+    stop_signal: signal.Signals = signal.SIGTERM
+    user: int | None = None
+    cwd: Path | None = None
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it in a process group of its own, and wait until it answers."""
+        with self.log.open("ab") as output:
+            process = subprocess.Popen(
+                self.command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                user=self.user,
+                cwd=self.cwd,
+            )
+        self._process = process
+
+        def has_answered() -> bool:
+            if process.poll() is not None:
+                raise ServerUnavailable(f"{self.command[0]} ended at its start:\n{self.log.read_text()[-2000:]}")
+            return self.is_ready()
+
+        wait_until(has_answered, timeout_s=START_TIMEOUT_S, what=f"{self.command[0]} answers")
+
+    def stop(self, stop_signal: signal.Signals | None = None) -> None:
+        """Send `stop_signal`, by default the one for a clean end; what has not stopped in time is killed."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(stop_signal or self.stop_signal)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Run `server` until the block ends."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """A Postgres without durability (it is thrown away), as the URL of its `postgres` database."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(_folder("limpid-postgres-"))
+    with postgres() as server, running(server):
+        yield server.url
+
+
+@contextmanager
+def postgres() -> Iterator[Server]:
+    """The same, not started yet; its files last as long as the block."""
+    with _folder("limpid-postgres-") as folder:
         user = _unprivileged_user()
         folder.chmod(0o755)
         data = folder / "data"
@@ -59,30 +120,34 @@ def postgres_server() -> Iterator[str]:
         _initialize(binaries, data, user=user)
         port = free_port()
         options = ("fsync=off", "full_page_writes=off", f"unix_socket_directories={data}", "max_connections=200")
-        server = [str(binaries / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port)]
+        command = [str(binaries / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port)]
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        stack.enter_context(
-            _running(
-                [*server, *(part for option in options for part in ("-c", option))],
-                log=folder / "log",
-                is_ready=lambda: _answers_postgres(url),
-                stop_signal=signal.SIGINT,  # Postgres: disconnect the clients, then stop
-                user=user,
-                cwd=data,
-            )
+        yield Server(
+            url=url,
+            command=[*command, *(part for option in options for part in ("-c", option))],
+            log=folder / "log",
+            is_ready=lambda: _answers_postgres(url),
+            stop_signal=signal.SIGINT,  # Postgres: disconnect the clients, then stop
+            user=user,
+            cwd=data,
         )
-        yield url
 
 
 @contextmanager
 def redis_server(*, port: int | None = None) -> Iterator[str]:
     """A Redis that keeps nothing on disk, as the URL of its database 0."""
+    with redis_process(port=port) as server, running(server):
+        yield server.url
+
+
+@contextmanager
+def redis_process(*, port: int | None = None) -> Iterator[Server]:
+    """The same, not started yet."""
     with _folder("limpid-redis-") as folder:
         port = port or free_port()
         url = f"redis://127.0.0.1:{port}/0"
         command = [str(_redis_binary()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        with _running(command, log=folder / "log", is_ready=lambda: _answers_redis(url), cwd=folder):
-            yield url
+        yield Server(url=url, command=command, log=folder / "log", is_ready=lambda: _answers_redis(url), cwd=folder)
 
 
 @contextmanager
@@ -96,13 +161,13 @@ def s3_server() -> Iterator[S3Account]:
             if not program.exists():
                 raise ServerUnavailable("The S3 server is missing: install the extra `test` (package swift).")
             port = int(config.stem.rpartition("-")[2])
-            stack.enter_context(
-                _running(
-                    [sys.executable, str(program), str(config)],
-                    log=folder / f"{name}.log",
-                    is_ready=lambda port=port: _accepts(port),  # type: ignore[misc]
-                )
+            server = Server(
+                url=f"http://127.0.0.1:{port}",
+                command=[sys.executable, str(program), str(config)],
+                log=folder / f"{name}.log",
+                is_ready=lambda port=port: _accepts(port),  # type: ignore[misc]
             )
+            stack.enter_context(running(server))
         yield account
 
 
@@ -129,43 +194,6 @@ def _folder(prefix: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _running(
-    command: Sequence[str],
-    *,
-    log: Path,
-    is_ready: Callable[[], bool],
-    stop_signal: signal.Signals = signal.SIGTERM,
-    user: int | None = None,
-    cwd: Path | None = None,
-) -> Iterator[None]:
-    """Run `command` until the block ends. It gets a process group of its own, which is killed if it does not stop."""
-    with log.open("wb") as output:
-        process = _start(command, output, user=user, cwd=cwd)
-        try:
-
-            def has_answered() -> bool:
-                if process.poll() is not None:
-                    raise ServerUnavailable(f"{command[0]} ended at its start:\n{log.read_text()[-2000:]}")
-                return is_ready()
-
-            wait_until(has_answered, timeout_s=START_TIMEOUT_S, what=f"{command[0]} answers")
-            yield
-        finally:
-            process.send_signal(stop_signal)
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def _start(command: Sequence[str], output: IO[bytes], *, user: int | None, cwd: Path | None) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, user=user, cwd=cwd
-    )
 
 
 def _initialize(binaries: Path, data: Path, *, user: int | None) -> None:

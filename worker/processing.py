@@ -41,6 +41,7 @@ class Pipeline(Protocol):
         workspace: Path,
         enhancer: Enhancer | None,
         on_progress: ProgressSink,
+        max_duration_s: float,
         reference: Path | None = None,
     ) -> PipelineResult: ...
 
@@ -54,6 +55,7 @@ class Processor:
     models: ModelCache
     pipeline: Pipeline
     scratch_dir: Path
+    max_duration_s: float
 
     def process(self, job: Job, lease: Lease) -> tuple[PipelineResult, list[OutputFile]]:
         """The pipeline's result, its files stored under the attempt's keys; nothing stays on the scratch disk.
@@ -80,6 +82,7 @@ class Processor:
                 enhancer=enhancer,
                 on_progress=lease.report,
                 reference=reference,
+                max_duration_s=self.max_duration_s,
             )
             if job.device is Device.GPU:
                 result = _with_memory_warnings(result, enhancer)

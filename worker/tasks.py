@@ -174,6 +174,7 @@ class ProcessContext:
                 models=ModelCache(load, capacity=self._settings.model_cache_size),
                 pipeline=run_pipeline,
                 scratch_dir=self._settings.resolved_scratch_dir,
+                max_duration_s=self._settings.max_duration_s,
             ),
             settings=self._settings,
             worker=self.name,

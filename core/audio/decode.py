@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from core.audio.formats import (
     READABLE_FORMATS,
     SNIFF_BYTES,
     AudioProbe,
+    shown_name,
     sniff_container,
 )
 from core.audio.headers import read_wave_header
@@ -28,7 +29,6 @@ from core.audio.types import FloatArray
 from core.errors import InvalidAudio, UnsupportedMedia
 
 BLOCK_FRAMES = 65_536
-MAX_SHOWN_NAME = 80
 
 
 class Decoder(Protocol):
@@ -93,13 +93,6 @@ def _verdict(
     return InvalidAudio(f"{subject} begins like {container.upper()}, but it is damaged or incomplete.")
 
 
-def shown_name(name: str) -> str:
-    """Return how a message calls the file: its last path component in quotes, made safe, or "The file"."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    printable = "".join(character for character in last if character.isprintable())[:MAX_SHOWN_NAME]
-    return f"“{printable}”" if printable else "The file"
-
-
 def check_limits(sample_rate: int, channels: int, *, subject: str) -> None:
     """Raise InvalidAudio for a sample rate or channel count that no recording has."""
     if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
@@ -111,16 +104,28 @@ def check_limits(sample_rate: int, channels: int, *, subject: str) -> None:
         raise InvalidAudio(f"{subject} states {channels} channels; Limpid reads 1 to {MAX_CHANNELS}.")
 
 
+class DecoderOpener(Protocol):
+    """`open_decoder`, or core.audio.isolation.IsolatedDecoder."""
+
+    def __call__(self, source: Source, *, name: str, track: int) -> Decoder: ...
+
+
 class AudioReader:
     """Reads the sound of a file block by block: `with AudioReader(path) as reader: for wav in reader.blocks(): ...`.
 
     Integers come scaled to [-1, 1), floats as they are, beyond full scale too. `probe`, `sample_rate` and `channels`
     are known at once, `frames_read` and `warning` (text for the user, None when all is well) after the last block.
-    Errors are those of `open_decoder`; `blocks` raises InvalidAudio for samples that are not finite.
+    Errors are those of `open_with`; `blocks` raises InvalidAudio for samples that are not finite.
     """
 
     def __init__(
-        self, source: Path | BinaryIO, *, block_frames: int = BLOCK_FRAMES, name: str = "", track: int = 1
+        self,
+        source: Path | BinaryIO,
+        *,
+        block_frames: int = BLOCK_FRAMES,
+        name: str = "",
+        track: int = 1,
+        open_with: DecoderOpener = open_decoder,
     ) -> None:
         if block_frames < 1:
             raise ValueError(f"block_frames ({block_frames}) must be at least 1")
@@ -128,7 +133,7 @@ class AudioReader:
         self._block_frames = block_frames
         self._source = Source(source)
         try:
-            self._decoder = open_decoder(self._source, name=name, track=track)
+            self._decoder = open_with(self._source, name=name, track=track)
         except Exception:
             self._source.close()
             raise
@@ -155,7 +160,7 @@ class AudioReader:
         self._decoder.close()
         self._source.close()
 
-    def __enter__(self) -> AudioReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -9,6 +9,7 @@ from core.errors import InvalidOptions
 MIN_SAMPLE_RATE = 1_000  # Hz; below it nothing that can be called speech or music is left
 MAX_SAMPLE_RATE = 768_000  # Hz; the highest rate that audio converters use
 MAX_CHANNELS = 64
+MAX_SHOWN_NAME = 80
 
 READABLE_FORMATS = "WAV, AIFF, FLAC, OGG, Opus, MP3, AAC, M4A, WebM, or the sound track of MP4, MKV and other video"
 
@@ -93,6 +94,13 @@ _SIGNATURES: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
 )
 _EBML = b"\x1a\x45\xdf\xa3"
 SNIFF_BYTES = 64
+
+
+def shown_name(name: str) -> str:
+    """Return how a message calls the file: its last path component in quotes, made safe, or "The file"."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(character for character in last if character.isprintable())[:MAX_SHOWN_NAME]
+    return f"“{printable}”" if printable else "The file"
 
 
 def sniff_container(head: bytes) -> str | None:

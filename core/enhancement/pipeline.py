@@ -5,6 +5,7 @@ Used by the worker and by `limpid enhance`; it knows nothing of queues, database
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 from contextlib import ExitStack
@@ -50,10 +51,12 @@ def run_pipeline(
     enhancer: Enhancer | None,
     on_progress: ProgressSink,
     reference: Path | None = None,
+    max_duration_s: float = math.inf,
 ) -> PipelineResult:
     """Restore the recording `source` into files below `workspace`, which the caller makes and removes.
 
     `enhancer` is the engine that `options.model` names, None for none. Whatever `on_progress` raises stops the run.
+    A recording that turns out longer than `max_duration_s` is refused with InputTooLarge.
     With a clean `reference` of the recording the report compares both with it. Raises InvalidAudio, UnsupportedMedia or
     InsufficientDisk for what the recording, the reference or the machine lacks; InvalidOptions for a reference where
     there are several outputs.
@@ -72,6 +75,7 @@ def run_pipeline(
             info=info,
             scratch=scratch,
             on_fraction=lambda fraction: meter.update(Stage.PREPARE, fraction),
+            max_duration_s=max_duration_s,
         )
         meter.duration_s = prepared.native.frames / prepared.native.sample_rate
         clean = None

@@ -5,27 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.audio.cover import Cover, read_cover
-from core.audio.decode import AudioReader
+from core.audio.cover import Cover
 from core.audio.formats import AudioProbe
+from core.audio.isolated_reader import IsolatedReader
 from core.audio.music import MusicMeter
-from core.audio.probe import probe
 from core.audio.resample import expected_frames, resample_stream
-from core.audio.tags import read_tags
 from core.enhancement.levels import SignalMeter, music_warning, source_warnings
 from core.enhancement.protocol import EnhancerInfo, FloatArray, SignalStatistics
 from core.enhancement.scratch import BYTES_PER_SAMPLE, ScratchSignal, require_free_disk
-from core.errors import InvalidAudio
+from core.errors import InputTooLarge, InvalidAudio
 from core.options import EnhanceOptions
 
 _DECODE_SHARE = 0.7
 """Of the stage's time, for a compressed file whose rate is not the engine's."""
+
+_DISK_RESERVE_BYTES = 64 * 1024**2
+"""Left free on the scratch disk by a file whose header does not tell how large it becomes: other jobs use it too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,24 +53,28 @@ def prepare(
     info: EnhancerInfo | None,
     scratch: ExitStack,
     on_fraction: Callable[[float], None],
+    max_duration_s: float = math.inf,
 ) -> Prepared:
     """Decode `source` into signals below `workspace` that `scratch` closes; `on_fraction` hears of 0..1 of this step.
 
-    UnsupportedMedia or InvalidAudio when it cannot be decoded, InsufficientDisk when the scratch files will not fit.
+    UnsupportedMedia or InvalidAudio when it cannot be decoded, InputTooLarge when it turns out to be longer than
+    `max_duration_s`, whatever its header says, InsufficientDisk when the scratch files will not fit.
     """
-    probed = probe(source, name=input_name, track=options.track)
-    if probed.frames is not None:
-        require_free_disk(workspace, scratch_bytes(probed, options=options, info=info))
-    native, levels, warnings = _decode(
-        source,
-        probed,
-        input_name=input_name,
-        track=options.track,
-        denoiser=info.name if info is not None and info.is_denoiser else None,
-        workspace=workspace,
-        scratch=scratch,
-        on_fraction=on_fraction,
-    )
+    with IsolatedReader(source, name=input_name, track=options.track) as reader:
+        probed, tags, cover = reader.probe, dict(reader.tags), reader.cover
+        if probed.frames is not None:
+            require_free_disk(workspace, scratch_bytes(probed, options=options, info=info))
+        native, levels, warnings = _decode(
+            reader,
+            denoiser=info.name if info is not None and info.is_denoiser else None,
+            workspace=workspace,
+            scratch=scratch,
+            on_fraction=on_fraction,
+            max_duration_s=max_duration_s,
+        )
+    actual = replace(probed, frames=native.frames)
+    written_bytes = native.frames * native.channels * BYTES_PER_SAMPLE
+    require_free_disk(workspace, scratch_bytes(actual, options=options, info=info) - written_bytes)
     if probed.tracks > 1:
         warnings = (
             f"The file holds {probed.tracks} sound tracks; this is track {options.track}. The override track chooses.",
@@ -91,8 +96,8 @@ def prepare(
         groups=groups,
         statistics=statistics,
         levels=levels,
-        tags=read_tags(source, track=options.track),
-        cover=read_cover(source),
+        tags=tags,
+        cover=cover,
         warnings=warnings,
     )
 
@@ -145,30 +150,31 @@ def group_statistics(signal: ScratchSignal, groups: Sequence[tuple[int, ...]]) -
 
 
 def _decode(
-    source: Path,
-    probed: AudioProbe,
+    reader: IsolatedReader,
     *,
-    input_name: str,
-    track: int,
     denoiser: str | None,
     workspace: Path,
     scratch: ExitStack,
     on_fraction: Callable[[float], None],
+    max_duration_s: float,
 ) -> tuple[ScratchSignal, dict[str, Any], tuple[str, ...]]:
-    with AudioReader(source, name=input_name, track=track) as reader:
-        native = scratch.enter_context(
-            ScratchSignal(workspace / "native.f32", channels=reader.channels, sample_rate=reader.sample_rate)
-        )
-        meter = SignalMeter(reader.sample_rate, reader.channels)
-        music = MusicMeter(reader.sample_rate) if denoiser is not None else None
-        for block in reader.blocks():
-            native.append(block)
-            meter.update(block)
-            if music is not None:
-                music.update(block)
-            if probed.frames:
-                on_fraction(_DECODE_SHARE * native.frames / probed.frames)
-        warning = reader.warning
+    native = scratch.enter_context(
+        ScratchSignal(workspace / "native.f32", channels=reader.channels, sample_rate=reader.sample_rate)
+    )
+    expected = reader.probe.frames or (reader.probe.duration_s or 0.0) * reader.sample_rate
+    meter = SignalMeter(reader.sample_rate, reader.channels)
+    music = MusicMeter(reader.sample_rate) if denoiser is not None else None
+    for block in reader.blocks():
+        require_free_disk(workspace, _DISK_RESERVE_BYTES)
+        native.append(block)
+        meter.update(block)
+        if music is not None:
+            music.update(block)
+        if native.frames > max_duration_s * native.sample_rate:
+            raise InputTooLarge(
+                f"The recording is longer than its header says, and than the limit of {max_duration_s:.1f} s."
+            )
+        on_fraction(_DECODE_SHARE * min(native.frames / expected, 1.0) if expected > 0 else 0.0)
     if native.frames == 0:
         raise InvalidAudio("The file holds no audio samples.")
     tonal_ratio = None if music is None else music.result()
@@ -176,7 +182,7 @@ def _decode(
     warnings = source_warnings(levels, sample_rate=native.sample_rate)
     if denoiser is not None:
         warnings += music_warning(denoiser, tonal_ratio)
-    return native, levels, (warning, *warnings) if warning else warnings
+    return native, levels, (reader.warning, *warnings) if reader.warning else warnings
 
 
 def _resample(

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from core.audio.decode import AudioReader
 from core.audio.intelligibility import IntelligibilityMeter
+from core.audio.isolated_reader import IsolatedReader
 from core.audio.resample import resample_stream
 from core.audio.si_sdr import SiSdrMeter
 from core.enhancement.protocol import FloatArray
@@ -28,7 +28,7 @@ def prepare_reference(source: Path, native: ScratchSignal, *, workspace: Path, s
     decoded; InsufficientDisk.
     """
     require_free_disk(workspace, native.frames * native.channels * BYTES_PER_SAMPLE)
-    with AudioReader(source, name="the reference") as reader:
+    with IsolatedReader(source, name="the reference") as reader:
         if reader.channels != native.channels and 1 not in (reader.channels, native.channels):
             raise InvalidAudio(f"The reference has {reader.channels} channels, and the recording {native.channels}.")
         decoded = scratch.enter_context(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from core.access.keys import Caller
-from core.audio.probe import probe
+from core.audio.isolation import probe_isolated
 from core.errors import Conflict, InputTooLarge, InvalidAudio
 from core.estimation.benchmark import read_benchmark
 from core.estimation.estimate import RECENT_RUNS, Estimate, estimate_run
@@ -42,7 +42,7 @@ def duration_of_upload(upload_id: str, *, desk: UploadDesk, caller: Caller) -> f
     if upload.status is not UploadStatus.COMPLETE:
         raise Conflict(f"The upload is {upload.status}. Complete it first.")
     with desk.store.open_reader(upload.key) as source:
-        duration_s = probe(source, name=upload.name).duration_s
+        duration_s = probe_isolated(source, name=upload.name).duration_s
     if not duration_s:
         raise InvalidAudio("The file's header does not tell its length. Give duration_s.")
     return duration_s

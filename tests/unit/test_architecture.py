@@ -115,3 +115,5 @@ def test_importing_the_api_loads_no_engine() -> None:
     loaded = done.stdout.splitlines()
     assert "api.main" in loaded
     assert not [name for name in loaded for heavy in FORBIDDEN_TO_THE_API if is_within(name, heavy)]
+    # What a stranger's file could make crash: it is decoded in a process of its own.
+    assert not {"av", "soundfile"} & set(loaded)

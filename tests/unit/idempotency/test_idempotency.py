@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
 
 from core.database import engine_of
-from core.errors import IdempotencyInFlight, IdempotencyMismatch, InvalidInput
-from core.idempotency import LOCK_S, IdempotentAttempt, fingerprint_of, parse_key
+from core.errors import IdempotencyInFlight, IdempotencyMismatch, InvalidInput, StorageError
+from core.idempotency import LOCK_S, IdempotencyRecord, IdempotentAttempt, fingerprint_of, parse_key
 from core.idempotency_sql import SqlIdempotencyRepository
 from tests.access_fakes import FakeIdempotencyRepository
 from tests.contracts.idempotency import IdempotencyContract
@@ -144,13 +145,44 @@ class TestIdempotentAttempt:
         with attempt() as second, pytest.raises(IdempotencyMismatch):
             second.settle("g", job_id=SECOND)
 
-    def test_slow_upload_keeps_its_lock(self, attempt: Callable[[], IdempotentAttempt], clock: Clock) -> None:
-        with attempt() as first:
-            for _ in range(20):
+    def test_request_in_progress_keeps_its_lock_by_itself(
+        self, keys: FakeIdempotencyRepository, attempt: Callable[[], IdempotentAttempt], clock: Clock
+    ) -> None:
+        extended = threading.Semaphore(0)
+        extend = keys.extend
+
+        def counted(record: IdempotencyRecord, *, now: datetime) -> None:
+            extend(record, now=now)
+            extended.release()
+
+        keys.extend = counted  # type: ignore[method-assign]
+        first = IdempotentAttempt(keys, owner=None, key="k", has_job=lambda _: False, clock=clock, extend_after_s=0.002)
+        with first:
+            for _ in range(5):
                 clock.advance(LOCK_S / 2)
-                first.keep_alive()
+                for _ in range(2):  # one may have been under way before the clock moved
+                    assert extended.acquire(timeout=10)
                 with pytest.raises(IdempotencyInFlight):
                     attempt().__enter__()
+            assert first.settle("f", job_id=FIRST) is None
+
+        with attempt() as second:
+            assert second.settle("g", job_id=SECOND) is None
+
+    def test_lock_survives_a_database_that_does_not_answer_for_a_moment(
+        self, keys: FakeIdempotencyRepository, clock: Clock
+    ) -> None:
+        asked = threading.Semaphore(0)
+
+        def fail(record: IdempotencyRecord, *, now: datetime) -> None:
+            asked.release()
+            raise StorageError("The database did not answer.")
+
+        keys.extend = fail  # type: ignore[method-assign]
+        first = IdempotentAttempt(keys, owner=None, key="k", has_job=lambda _: False, clock=clock, extend_after_s=0.002)
+        with first:
+            for _ in range(3):  # it goes on asking
+                assert asked.acquire(timeout=10)
             assert first.settle("f", job_id=FIRST) is None
 
     def test_request_that_lost_its_lock_makes_no_job(

@@ -100,6 +100,7 @@ class Bench:
                 ),
                 models=ModelCache(load_engine or _no_engine, capacity=1),
                 pipeline=pipeline,
+                max_duration_s=60.0,
                 scratch_dir=self.settings.resolved_scratch_dir,
             ),
             settings=self.settings,
