@@ -60,14 +60,14 @@ def embedded_stack(
         port = _reserve_port(host, port)
         _migrate(settings)
         with Supervisor(data_dir / "logs", announce=announce, environment=environment_without_servers()) as supervisor:
-            for name, arguments in _children(settings, host=host, port=port):
+            for name, arguments in child_commands(settings, host=host, port=port):
                 supervisor.start(name, command=_command_line(arguments, data_dir))
             url = f"http://{_reachable(host)}:{port}"
             _wait_until_ready(url, supervisor, stop=stop)
             yield EmbeddedStack(url=url, settings=settings, supervisor=supervisor)
 
 
-def _children(settings: Settings, *, host: str, port: int) -> Sequence[tuple[str, Sequence[str]]]:
+def child_commands(settings: Settings, *, host: str, port: int) -> Sequence[tuple[str, Sequence[str]]]:
     def worker(queues: Sequence[str], concurrency: int, number: int) -> Sequence[str]:
         command = ("worker", "--queues", ",".join(queues), "--concurrency", str(concurrency))
         if settings.metrics_port is None:
@@ -151,7 +151,7 @@ def _wait_until_ready(url: str, supervisor: Supervisor, *, stop: Event) -> None:
             except httpx.TransportError:
                 pass  # not listening yet
             else:
-                if _serves(response):
+                if is_serving(response):
                     return
                 answer = response.text
             stop.wait(READY_INTERVAL_S)
@@ -159,7 +159,7 @@ def _wait_until_ready(url: str, supervisor: Supervisor, *, stop: Event) -> None:
         raise CommandError(f"The API was not ready after {READY_TIMEOUT_S:g} s: {answer}")
 
 
-def _serves(response: httpx.Response) -> bool:
+def is_serving(response: httpx.Response) -> bool:
     """True when every part answers. Workers need not have come yet, and may never for a queue of another device."""
     if response.is_success:
         return True
