@@ -34,6 +34,10 @@ class JobQueue(Protocol):
         """Ask a worker to deliver the webhooks that are due; QueueError when the broker does not take the message."""
         ...
 
+    def count_messages(self, *, device: Device, lane: Lane) -> int:
+        """Messages that wait in the queue; QueueError when the broker does not answer."""
+        ...
+
     def check(self) -> None:
         """Raise QueueError when the broker does not answer."""
         ...

@@ -32,10 +32,14 @@ class CeleryJobQueue:
         with self._answered():
             self._app.send_task(DELIVER_TASK, queue=IO_QUEUE, expires=DELIVERIES_EXPIRE_S)
 
+    def count_messages(self, *, device: Device, lane: Lane) -> int:
+        """Messages that wait in the queue; QueueError as above."""
+        with self._answered(), self._app.connection_for_write() as connection:
+            return int(connection.default_channel.queue_declare(job_queue_name(device, lane)).message_count)
+
     def check(self) -> None:
         """Raise QueueError when the broker does not answer."""
-        with self._answered(), self._app.connection_for_write() as connection:
-            connection.default_channel.queue_declare(job_queue_name(Device.CPU, Lane.INTERACTIVE))  # asks its length
+        self.count_messages(device=Device.CPU, lane=Lane.INTERACTIVE)
 
     @contextmanager
     def _answered(self) -> Iterator[None]:

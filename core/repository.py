@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from core.errors import NotFound
-from core.jobs import InputFile, Job, JobStatus, OutputFile, Problem, Progress, Stage
+from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +144,10 @@ class RunRepository(Protocol):
         self, job_id: str, *, lease_token: str, now: datetime, counts_as_attempt: bool, retry_after_s: float = 0.0
     ) -> None:
         """running -> queued (a shutdown or a transient fault): the sweeper sends it after `retry_after_s`."""
+        ...
+
+    def make_due(self, device: Device, lane: Lane, *, now: datetime, limit: int = 500) -> int:
+        """Let the next sweep send the messages of the oldest jobs that wait in this queue and may run; how many."""
         ...
 
     def sweep(self, *, now: datetime, limit: int = 500) -> SweepResult:

@@ -18,7 +18,7 @@ from core.batches.ending_sql import announce_ended
 from core.database import read_session, write_session
 from core.errors import Conflict, InvalidInput, JobCancelled, LeaseLost, NotFound
 from core.ids import is_id
-from core.job_conditions import has_expired, holds, is_queued
+from core.job_conditions import has_expired, holds, is_in_queue, is_put_off, is_queued
 from core.job_rows import (
     claimed_columns,
     error_columns,
@@ -29,7 +29,7 @@ from core.job_rows import (
     row_of,
     tombstone_columns,
 )
-from core.jobs import InputFile, Job, JobStatus, OutputFile, Problem, Progress, Stage
+from core.jobs import Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 from core.repository import JobPage, SweepResult
 from core.run_policy import WORKER_LOST, resend_delay_s
 from core.tables import JobRow, OutputRow
@@ -297,6 +297,14 @@ class SqlJobRepository:
             )
             if not released:
                 _refuse(session, job_id, lease_token)
+
+    def make_due(self, device: Device, lane: Lane, *, now: datetime, limit: int = 500) -> int:
+        """Let the next sweep send the messages of the oldest jobs that wait in this queue and may run; how many."""
+        waits = (is_queued(), is_in_queue(device, lane), ~is_put_off(now))
+        oldest = select(JobRow.id).where(*waits).order_by(JobRow.id).limit(limit)
+        change = update(JobRow).where(JobRow.id.in_(oldest), is_queued()).values(send_due_at=now).returning(JobRow.id)
+        with write_session(self._engine) as session:
+            return len(session.scalars(change, execution_options=_NO_SYNC).all())
 
     def sweep(self, *, now: datetime, limit: int = 500) -> SweepResult:
         """Heal expired leases; the queued jobs whose message is due, and the jobs that ended here."""

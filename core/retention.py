@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import datetime
 
-from core.errors import Expired, TransientError
+from core.errors import Conflict, Expired, TransientError
 from core.jobs import Job, JobStatus
 from core.object_keys import job_prefix
 from core.repository import JobRepository, RetentionRepository
@@ -29,7 +30,8 @@ def delete_job(
     store that does not answer is no error: the files are due, and `expire_jobs` removes them later.
     """
     if job.status is JobStatus.QUEUED:
-        jobs.request_cancel(job.id, now=now)
+        with suppress(Conflict):  # it has ended since it was looked at
+            jobs.request_cancel(job.id, now=now)
     retention.delete(job.id, now=now)
     logger.info("job_deleted", extra={"job_id": job.id})
     _purge(job.id, retention=retention, store=store, now=now)

@@ -131,6 +131,10 @@ class FakeJobQueue:
         self.check()
         self.deliveries_asked_for += 1
 
+    def count_messages(self, *, device: Device, lane: Lane) -> int:
+        self.check()
+        return sum(name == job_queue_name(device, lane) for _, name in self.sent)
+
     def check(self) -> None:
         if self.is_down:
             raise QueueError("The job queue did not answer.")
@@ -376,6 +380,15 @@ class FakeJobRepository:
             uncounted = row.job.uncounted_attempts + (0 if counts_as_attempt else 1)
             row.job = replace(row.job, uncounted_attempts=uncounted)
             self._requeue(row, due_at=now + timedelta(seconds=retry_after_s))
+
+    def make_due(self, device: Device, lane: Lane, *, now: datetime, limit: int = 500) -> int:
+        with self._lock:
+            jobs = [self._rows[job_id].job for job_id in sorted(self._rows)]
+            here = [job for job in jobs if (job.device, job.lane, job.status) == (device, lane, JobStatus.QUEUED)]
+            due = [job for job in here if not self._is_put_off(job, now)][:limit]
+            for job in due:
+                self._rows[job.id].send_due_at = now
+            return len(due)
 
     def sweep(self, *, now: datetime, limit: int = 500) -> SweepResult:
         with self._lock:

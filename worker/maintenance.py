@@ -6,6 +6,7 @@ import logging
 from datetime import datetime
 
 from core.errors import QueueError
+from core.fleet.queue_state import QueueStates
 from core.queue import JobQueue
 from core.repository import RunRepository
 from core.storage import ObjectStore
@@ -13,6 +14,30 @@ from worker.observer import WorkerObserver
 from worker.outputs import delete_attempts
 
 logger = logging.getLogger(__name__)
+
+
+def replace_lost_messages(
+    runs: RunRepository, states: QueueStates, queue: JobQueue, *, older_than_s: float, now: datetime
+) -> int:
+    """Make due what waits in queues whose messages are gone; how many jobs. The next sweep sends them.
+
+    Where jobs wait there is a message, or somebody flushed the broker. Without this, the jobs that have waited for
+    longest would go on doing so for longest: the delay before their next message has grown up to an hour. A broker that
+    does not answer is no error.
+    """
+    made_due = 0
+    for state in states.states(now=now):
+        if state.oldest_age_s(now=now) < older_than_s:
+            continue
+        try:
+            has_messages = queue.count_messages(device=state.device, lane=state.lane) > 0
+        except QueueError:
+            logger.warning("broker does not count messages", exc_info=True)
+            break
+        if not has_messages:
+            made_due += runs.make_due(state.device, state.lane, now=now)
+            logger.warning("messages lost", extra={"queue": state.name, "waiting": state.waiting})
+    return made_due
 
 
 def sweep(

@@ -65,6 +65,8 @@ class Presence:
         while True:
             try:
                 self._registry.beat(self._name, queues=self._queues, idle_since=self._idle_since, now=self._clock())
+            except TransientError as error:
+                logger.info("beat failed", extra={"worker": self._name, "reason": error.detail})
             except Exception:
                 # Whatever is wrong may pass, and nothing but this thread would notice that it had ended.
                 logger.warning("beat failed", extra={"worker": self._name}, exc_info=True)

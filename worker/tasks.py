@@ -27,7 +27,7 @@ from core.webhooks.deliver import Courier
 from worker.deliveries import LOG_KEPT, ask_for_deliveries, deliver_webhooks, make_courier
 from worker.fetching import InputFetcher
 from worker.lease import utc_now
-from worker.maintenance import sweep
+from worker.maintenance import replace_lost_messages, sweep
 from worker.model_cache import ModelCache, ModelKey
 from worker.observer import NobodyWatches, WorkerObserver
 from worker.presence import Presence
@@ -132,6 +132,11 @@ class ProcessContext:
             self._presence.stop()
 
     @property
+    def resend_after_s(self) -> float:
+        """A message may be on its way for so long."""
+        return self._settings.resend_after_s
+
+    @property
     def name(self) -> str:
         """Of this process, for the operator to read."""
         return f"{socket.gethostname()}:{os.getpid()}"
@@ -234,6 +239,9 @@ def register_tasks(app: Celery, context: ProcessContext) -> None:
 
     def sweep_jobs() -> None:
         backend = context.backend
+        replace_lost_messages(
+            backend.jobs, backend.fleet, backend.queue, older_than_s=context.resend_after_s, now=utc_now()
+        )
         sweep(backend.jobs, backend.queue, backend.store, now=utc_now(), observer=context.observer)
         expire_jobs(backend.jobs, backend.store, now=utc_now())
         expire_uploads(backend.uploads, jobs=backend.jobs, now=utc_now())

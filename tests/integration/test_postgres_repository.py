@@ -11,12 +11,13 @@ from core.errors import InvalidInput, StorageError
 from core.repository_sql import SqlJobRepository
 from tests.contracts.repository import MAX_ATTEMPTS, RESEND_AFTER_S, RepositoryContract
 from tests.contracts.retention import RetentionContract
+from tests.contracts.sweep import SweepContract
 from tests.contracts.turns import KEY_MAX_RUNNING, TurnsContract
 from tests.factories import make_job
 from tests.servers import free_port
 
 
-class TestPostgresRepository(RepositoryContract, RetentionContract):
+class TestPostgresRepository(RepositoryContract, SweepContract, RetentionContract):
     """The contract on Postgres."""
 
     @pytest.fixture

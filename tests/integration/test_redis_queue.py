@@ -39,6 +39,17 @@ def test_a_message_waits_in_the_queue_of_device_and_lane(redis_url: str, client:
     assert client.llen("gpu.interactive") == 1
 
 
+def test_messages_are_counted_by_queue(redis_url: str, client: redis.Redis) -> None:
+    queue = make_queue(redis_url)
+    for job_id in ("0199", "0200"):
+        queue.send_job(job_id, device=Device.CPU, lane=Lane.BULK)
+
+    assert queue.count_messages(device=Device.CPU, lane=Lane.BULK) == 2
+    assert queue.count_messages(device=Device.CPU, lane=Lane.INTERACTIVE) == 0
+    client.flushdb()
+    assert queue.count_messages(device=Device.CPU, lane=Lane.BULK) == 0
+
+
 def test_a_flushed_broker_has_nothing_to_forget_but_messages(redis_url: str, client: redis.Redis) -> None:
     queue = make_queue(redis_url)
     queue.send_job("0199", device=Device.CPU, lane=Lane.BULK)

@@ -12,10 +12,11 @@ from core.errors import InvalidInput, StorageError
 from core.repository_sql import SqlJobRepository
 from tests.contracts.repository import MAX_ATTEMPTS, RESEND_AFTER_S, RepositoryContract
 from tests.contracts.retention import RetentionContract
+from tests.contracts.sweep import SweepContract
 from tests.fakes import FakeJobRepository
 
 
-class TestFakeRepository(RepositoryContract, RetentionContract):
+class TestFakeRepository(RepositoryContract, SweepContract, RetentionContract):
     """The fake obeys the contract, so that tests on it mean something."""
 
     @pytest.fixture
@@ -24,7 +25,7 @@ class TestFakeRepository(RepositoryContract, RetentionContract):
         return FakeJobRepository(max_attempts=MAX_ATTEMPTS, resend_after_s=RESEND_AFTER_S)
 
 
-class TestSqliteRepository(RepositoryContract, RetentionContract):
+class TestSqliteRepository(RepositoryContract, SweepContract, RetentionContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from core.access.keys import ANYONE
 from core.errors import Conflict, Expired, Gone
-from core.jobs import Job, JobStatus
+from core.jobs import Job, JobStatus, Problem
 from core.retention import check_not_expired, delete_job, expire_jobs
 from core.services import cancel_job, find_job
 from tests.factories import NOON, make_job, make_output
@@ -54,6 +54,20 @@ class TestDeleteJob:
             find_job(job.id, jobs=jobs, caller=ANYONE)
         with pytest.raises(Gone):
             cancel_job(job.id, jobs=jobs, caller=ANYONE, now=NOON)
+
+    def test_a_job_that_ended_since_it_was_looked_at_is_deleted(
+        self, jobs: FakeJobRepository, store: FakeObjectStore
+    ) -> None:
+        seen = add_queued(jobs, store)
+        run = jobs.claim(seen.id, worker="w", lease_s=60, now=NOON)
+        assert run is not None
+        assert run.lease_token is not None
+        jobs.fail(run.id, lease_token=run.lease_token, error=Problem(code="x", title="t", detail="d"), now=NOON)
+
+        delete(seen, jobs, store)
+
+        assert jobs.get(seen.id).deleted_at == NOON
+        assert store.objects == {}
 
     def test_queued_job_is_cancelled_and_deleted(self, jobs: FakeJobRepository, store: FakeObjectStore) -> None:
         job = add_queued(jobs, store)

@@ -112,6 +112,8 @@ def test_the_job_queue_sends_the_id_to_the_queue_of_device_and_lane(
     queue.check()
     queue.send_job("0199", device=Device.GPU, lane=Lane.BULK)
 
+    assert queue.count_messages(device=Device.GPU, lane=Lane.BULK) == 1
+    assert queue.count_messages(device=Device.GPU, lane=Lane.INTERACTIVE) == 0
     message = connect()._get("gpu.bulk")
     assert message["headers"]["task"] == "limpid.run_job"
     assert message["headers"]["argsrepr"] == "('0199',)"

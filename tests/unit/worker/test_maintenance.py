@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from core.jobs import JobStatus
+import pytest
+
+from core.fleet.queue_state import QueueState
+from core.jobs import Device, JobStatus, Lane
 from tests.factories import NOON, make_job
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
-from worker.maintenance import sweep
+from tests.monitoring_fakes import FakeFleet
+from worker.maintenance import replace_lost_messages, sweep
 
 
 def test_what_was_never_sent_is_sent_once() -> None:
@@ -61,3 +65,60 @@ def test_a_store_that_is_down_does_not_keep_jobs_from_being_sent() -> None:
 
     assert sweep(runs, queue, store, now=NOON + timedelta(minutes=1)) == 1
     assert queue.sent == [(waiting.id, "cpu.interactive")]
+
+
+class TestLostMessages:
+    """A job that has waited for long, so that its next message is long from now."""
+
+    LATER = NOON + timedelta(hours=3)
+
+    @pytest.fixture
+    def runs(self) -> FakeJobRepository:
+        runs = FakeJobRepository()
+        job = make_job()
+        runs.add(job)
+        for sent in range(1, 9):
+            runs.mark_sent(job.id, now=self.LATER - timedelta(seconds=10 * sent))
+        return runs
+
+    @pytest.fixture
+    def fleet(self) -> FakeFleet:
+        fleet = FakeFleet()
+        fleet.queues = [QueueState(device=Device.CPU, lane=Lane.INTERACTIVE, waiting=1, waiting_since=NOON)]
+        return fleet
+
+    def replace(self, runs: FakeJobRepository, fleet: FakeFleet, queue: FakeJobQueue) -> int:
+        return replace_lost_messages(runs, fleet, queue, older_than_s=30.0, now=self.LATER)
+
+    def test_jobs_of_a_queue_without_messages_are_sent_at_once(self, runs: FakeJobRepository, fleet: FakeFleet) -> None:
+        queue = FakeJobQueue()
+        assert sweep(runs, queue, FakeObjectStore(), now=self.LATER) == 0
+
+        assert self.replace(runs, fleet, queue) == 1
+
+        assert sweep(runs, queue, FakeObjectStore(), now=self.LATER) == 1
+        assert len(queue.sent) == 1
+
+    def test_a_queue_with_messages_is_left_alone(self, runs: FakeJobRepository, fleet: FakeFleet) -> None:
+        queue = FakeJobQueue()
+        queue.send_job("another", device=Device.CPU, lane=Lane.INTERACTIVE)
+
+        assert self.replace(runs, fleet, queue) == 0
+
+    def test_messages_of_another_queue_do_not_count(self, runs: FakeJobRepository, fleet: FakeFleet) -> None:
+        queue = FakeJobQueue()
+        queue.send_job("another", device=Device.CPU, lane=Lane.BULK)
+
+        assert self.replace(runs, fleet, queue) == 1
+
+    def test_a_message_on_its_way_is_waited_for(self, runs: FakeJobRepository, fleet: FakeFleet) -> None:
+        since = self.LATER - timedelta(seconds=29)
+        fleet.queues = [QueueState(device=Device.CPU, lane=Lane.INTERACTIVE, waiting=1, waiting_since=since)]
+
+        assert self.replace(runs, fleet, FakeJobQueue()) == 0
+
+    def test_a_broker_that_is_down_is_no_error(self, runs: FakeJobRepository, fleet: FakeFleet) -> None:
+        queue = FakeJobQueue()
+        queue.is_down = True
+
+        assert self.replace(runs, fleet, queue) == 0
