@@ -50,6 +50,9 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "worker": LazyCommand(module="cli.processes", attribute="worker", help="Run a worker.", extra="worker"),
     "scheduler": LazyCommand(module="cli.processes", attribute="scheduler", help="Run the periodic tasks' clock."),
     "train": LazyCommand(module="cli.train", attribute="train", help="Train a model from a recipe.", extra="train"),
+    "synth": LazyCommand(
+        module="cli.synth", attribute="synth", help="Write fixed pairs of noisy and clean files.", extra="train"
+    ),
     "evaluate": LazyCommand(
         module="cli.evaluate", attribute="evaluate", help="Measure a model or preset on data.", extra="train"
     ),

@@ -98,11 +98,14 @@ def split_of(unit: str, *, validation_fraction: float, test_fraction: float) -> 
 class AudioPool:
     """Decoded clips of one kind, as slices of one int16 array that stays on disk.
 
-    Clips come by index 0 .. len - 1; `durations` are their lengths in samples.
+    Clips come by index 0 .. len - 1; `durations` are their lengths in samples, `files` their names in the corpus.
     """
 
-    def __init__(self, samples: NDArray[np.int16], bounds: Sequence[tuple[int, int]]) -> None:
+    def __init__(
+        self, samples: NDArray[np.int16], bounds: Sequence[tuple[int, int]], *, files: Sequence[str] = ()
+    ) -> None:
         self._samples = samples
+        self.files = tuple(files)
         self._bounds = tuple(bounds)
         self.durations = np.array([stop - start for start, stop in bounds], dtype=np.int64)
 
@@ -137,7 +140,7 @@ def _load_pool(root: Path, clips: Sequence[Clip], *, sample_rate: int, cache: Pa
         # The index commits the samples, so it is written last.
         write_atomically(index_path, json.dumps(list(zip([0, *stops[:-1]], stops, strict=True))).encode())
     samples = np.memmap(stem.with_suffix(".pcm16"), dtype=np.int16, mode="r")
-    return AudioPool(samples, json.loads(index_path.read_bytes()))
+    return AudioPool(samples, json.loads(index_path.read_bytes()), files=[clip.file for clip in clips])
 
 
 def _decode(path: Path, *, sample_rate: int) -> NDArray[np.int16]:

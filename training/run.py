@@ -18,7 +18,8 @@ from core.errors import InvalidOptions
 from core.models.checkpoints import CheckpointCard, load_checkpoint, save_checkpoint
 from core.models.released import read_state_dict
 from training.architectures import build_network, enhance_batch
-from training.datasets import AudioPool, Clip, Kind, Split, list_clips, load_pools, split_of, with_effects
+from training.corpus import load_split_pools
+from training.datasets import AudioPool, Kind, Split
 from training.distributed import Workers, start_workers
 from training.initialisation import initialise
 from training.loop import Trainer
@@ -53,7 +54,7 @@ def train_recipe(recipe: Recipe, *, run_dir: Path, resume: bool = True, initial:
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     # Decodes what is not in the cache yet, before there are several processes that read it.
-    pools = _load_split_pools(recipe, run_dir)
+    pools = load_split_pools(recipe.data, sample_rate=recipe.system.sample_rate, cache=run_dir / "clips")
     with start_workers(recipe.loop.processes, _train, recipe, run_dir, resume, initial) as workers:
         trained = _train(recipe, run_dir, resume, initial, workers=workers)
     sample_rate = recipe.system.sample_rate
@@ -76,7 +77,7 @@ class _Trained:
 def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *, workers: Workers) -> _Trained:
     """Train as one of the run's processes, each of which has the same weights at every step."""
     torch.manual_seed(recipe.loop.seed)
-    pools = _load_split_pools(recipe, run_dir)
+    pools = load_split_pools(recipe.data, sample_rate=recipe.system.sample_rate, cache=run_dir / "clips")
     sample_rate = recipe.system.sample_rate
     loss = build_loss(recipe.losses, sample_rate=sample_rate)
     network = build_network(recipe.system.architecture, recipe.system.arguments)
@@ -123,22 +124,6 @@ def held_out_examples(pools: Mapping[Kind, AudioPool], recipe: Recipe, *, split:
     mix = recipe.mix.model_copy(update={"segment_samples": int(recipe.validation.segment_s * sample_rate)})
     mixer = Mixer(pools, mix, sample_rate=sample_rate, seed=HELD_OUT_SEEDS[split])
     return [mixer.example(index) for index in range(recipe.validation.examples)]
-
-
-def _load_split_pools(recipe: Recipe, run_dir: Path) -> dict[Split, dict[Kind, AudioPool]]:
-    data, sample_rate = recipe.data, recipe.system.sample_rate
-    if data.root is None or not data.root.is_dir():
-        raise InvalidOptions("The recipe needs a corpus: give data.root=FOLDER with speech and noise")
-    sides: dict[Split, list[Clip]] = {"train": [], "validation": [], "test": []}
-    for clip in with_effects(list_clips(data.root), sources=data.effects_from):
-        side = split_of(clip.unit, validation_fraction=data.validation_fraction, test_fraction=data.test_fraction)
-        sides[side].append(clip)
-    cache = data.cache or run_dir / "clips"
-    pools = {side: load_pools(data.root, clips, sample_rate=sample_rate, cache=cache) for side, clips in sides.items()}
-    # Rooms and music are few: a held-out side that got none borrows those of training.
-    for side in HELD_OUT_SEEDS:
-        pools[side] = {**pools["train"], **pools[side]}
-    return pools
 
 
 def _load_initial(network: nn.Module, path: Path) -> None:
