@@ -12,7 +12,8 @@ from core.errors import MissingPackage
 from core.settings import Settings
 
 _PACKAGES = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
-SHUTDOWN_S = 5.0  # for the spans that have not been sent yet
+EXPORT_TIMEOUT_S = 3.0
+"""For one batch of spans, retries included: a process that ends waits so long for a collector that does not answer."""
 
 
 def start_tracing(settings: Settings, *, service: str) -> Callable[[], None]:
@@ -20,7 +21,7 @@ def start_tracing(settings: Settings, *, service: str) -> Callable[[], None]:
 
     OpenTelemetry's own variables say where and what: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER,
     OTEL_SERVICE_NAME (default: `service`) and others. Does nothing with LIMPID_TRACING=off. MissingPackage without the
-    extra `otel`. A collector that does not answer costs spans, nothing else.
+    extra `otel`. A collector that does not answer costs spans, lines in the log, and EXPORT_TIMEOUT_S at the end.
     """
     if settings.tracing == "off":
         return lambda: None
@@ -35,14 +36,9 @@ def start_tracing(settings: Settings, *, service: str) -> Callable[[], None]:
     own = Resource.create({"service.name": service, "service.version": version("limpid")})
     provider = TracerProvider(resource=own.merge(OTELResourceDetector().detect()))
     provider.add_span_processor(QueryRemover())
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S)))
     trace.set_tracer_provider(provider)
-
-    def finish() -> None:
-        provider.force_flush(int(SHUTDOWN_S * 1000))
-        provider.shutdown()
-
-    return finish
+    return provider.shutdown
 
 
 def check_tracing(settings: Settings) -> None:

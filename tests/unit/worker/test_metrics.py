@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,22 @@ def test_processes_of_a_worker_count_together_and_their_successors_go_on(
     assert samples["limpid_job_runs_total"] == 3
     assert samples["limpid_worker_peak_memory_bytes"] == 200
     assert len([name for name in files if name.startswith("counter_")]) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_whose_port_is_taken_says_so_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit, match=f"port {port}.*LIMPID_METRICS_PORT"):
+            exported_metrics(tmp_path, host="127.0.0.1", port=port).__enter__()
+
     assert list(tmp_path.iterdir()) == []
 
 
