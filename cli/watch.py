@@ -55,13 +55,27 @@ def watch(
     api_key: Annotated[
         str | None, typer.Option(envvar="LIMPID_API_KEY", show_envvar=True, help="Where the server wants one.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="See `limpid presets`; default: the server's.")] = None,
-    options: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Job options as JSON, for recordings without their own.")
+    preset: Annotated[
+        str | None, typer.Option(envvar="LIMPID_WATCH_PRESET", help="See `limpid presets`; default: the server's.")
     ] = None,
-    poll: Annotated[bool, typer.Option("--poll", help="Look for yourself: for network drives.")] = False,
+    options: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LIMPID_WATCH_OPTIONS",
+            metavar="FILE",
+            help="Job options as JSON, for recordings without their own.",
+        ),
+    ] = None,
+    poll: Annotated[
+        bool, typer.Option("--poll", envvar="LIMPID_WATCH_POLL", help="Look for yourself: for network drives.")
+    ] = False,
     stable_s: Annotated[
-        float, typer.Option(min=0, help="Seconds that a file must not change before it counts as complete.")
+        float,
+        typer.Option(
+            envvar="LIMPID_WATCH_STABLE_S",
+            min=0,
+            help="Seconds that a file must not change before it counts as complete.",
+        ),
     ] = 5.0,
     once: Annotated[bool, typer.Option("--once", help="Do what is there now, and end.")] = False,
     log_level: Annotated[LogLevel, typer.Option(envvar="LIMPID_LOG_LEVEL", case_sensitive=False)] = LogLevel.INFO,

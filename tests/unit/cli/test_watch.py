@@ -68,6 +68,31 @@ class TestCommand:
         (job,) = jobs.list().jobs
         assert (job.lane, job.preset, job.options["strength"]) == (Lane.BULK, "clean-only", 0.5)
 
+    def test_settings_come_from_the_environment_too(
+        self, run: Callable[..., Any], tmp_path: Path, jobs: FakeJobRepository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_recording(tmp_path / "in" / "talk.wav")
+        options = tmp_path / "options.json"
+        options.write_text(json.dumps({"overrides": {"strength": 0.5}}), encoding="utf-8")
+        monkeypatch.setenv("LIMPID_WATCH_PRESET", "clean-only")
+        monkeypatch.setenv("LIMPID_WATCH_OPTIONS", str(options))
+
+        run()
+
+        (job,) = jobs.list().jobs
+        assert (job.preset, job.options["strength"]) == ("clean-only", 0.5)
+
+    def test_what_compose_makes_of_an_unset_variable_is_unset(
+        self, run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_recording(tmp_path / "in" / "talk.wav")
+        for name in ("PRESET", "OPTIONS", "POLL", "STABLE_S"):
+            monkeypatch.setenv(f"LIMPID_WATCH_{name}", "")
+
+        result = run()
+
+        assert (result.exit_code, result.stdout) == (0, "1 done, 0 failed\n"), result.output
+
     def test_refused_file_fails_with_the_servers_reason(self, run: Callable[..., Any], tmp_path: Path) -> None:
         (tmp_path / "in" / "notes.txt").write_text("words", encoding="utf-8")
 
