@@ -6,6 +6,7 @@ back samples; nothing that it says is trusted further than that.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -78,10 +79,10 @@ class DecoderHost:
         return self._process.pid if self._process is not None else None
 
     def close(self) -> None:
-        """End the host; decoders that are at work end at their next word."""
+        """End the host, unless it is another process's; decoders that are at work end at their next word."""
         process = self._process
         self._forget()
-        if process is not None:
+        if process is not None and self._owner == os.getpid():
             process.wait()
 
     def _running(self) -> socket.socket:
@@ -113,6 +114,7 @@ class DecoderHost:
 
 
 _host = DecoderHost()
+atexit.register(_host.close)
 
 
 class IsolatedDecoder:
