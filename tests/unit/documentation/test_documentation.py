@@ -23,7 +23,7 @@ OTHER_VARIABLES = {
     "LIMPID_INGEST_DIR",
     "LIMPID_INGEST_USER",
 }
-OTHER_PREFIXES = ("LIMPID_TEST_",)
+OTHER_PREFIXES = ("LIMPID_TEST_", "LIMPID_WATCH_")
 
 
 @pytest.mark.parametrize("page", pages(), ids=str)
