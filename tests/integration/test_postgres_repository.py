@@ -9,6 +9,7 @@ import pytest
 from core.database import engine_of
 from core.errors import InvalidInput, StorageError
 from core.repository_sql import SqlJobRepository
+from tests.contracts.races import RaceContract
 from tests.contracts.repository import MAX_ATTEMPTS, RESEND_AFTER_S, RepositoryContract
 from tests.contracts.retention import RetentionContract
 from tests.contracts.sweep import SweepContract
@@ -17,7 +18,7 @@ from tests.factories import make_job
 from tests.servers import free_port
 
 
-class TestPostgresRepository(RepositoryContract, SweepContract, RetentionContract):
+class TestPostgresRepository(RepositoryContract, SweepContract, RaceContract, RetentionContract):
     """The contract on Postgres."""
 
     @pytest.fixture

@@ -10,13 +10,14 @@ import pytest
 from core.database import engine_of
 from core.errors import InvalidInput, StorageError
 from core.repository_sql import SqlJobRepository
+from tests.contracts.races import RaceContract
 from tests.contracts.repository import MAX_ATTEMPTS, RESEND_AFTER_S, RepositoryContract
 from tests.contracts.retention import RetentionContract
 from tests.contracts.sweep import SweepContract
 from tests.fakes import FakeJobRepository
 
 
-class TestFakeRepository(RepositoryContract, SweepContract, RetentionContract):
+class TestFakeRepository(RepositoryContract, SweepContract, RaceContract, RetentionContract):
     """The fake obeys the contract, so that tests on it mean something."""
 
     @pytest.fixture
@@ -25,7 +26,7 @@ class TestFakeRepository(RepositoryContract, SweepContract, RetentionContract):
         return FakeJobRepository(max_attempts=MAX_ATTEMPTS, resend_after_s=RESEND_AFTER_S)
 
 
-class TestSqliteRepository(RepositoryContract, SweepContract, RetentionContract):
+class TestSqliteRepository(RepositoryContract, SweepContract, RaceContract, RetentionContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
