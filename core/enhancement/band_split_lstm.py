@@ -19,17 +19,17 @@ from core.models.band_split_lstm import BandSplitLstm
 from core.models.checkpoints import CheckpointCard, load_model
 
 ARCHITECTURE = "band-split-lstm"
-SEGMENT_S = 30.0
+SEGMENT_S = 60.0
 CONTEXT_S = 4.0
 CROSSFADE_S = 0.256
 
 
 def plan_segments(network: BandSplitLstm, *, sample_rate: int) -> SegmentPlan:
-    """Return segments of 30 s on the grid of STFT frames, with 4 s of context and a cross-fade of 256 ms.
+    """Return segments of a minute on the grid of STFT frames, with 4 s of context and a cross-fade of 256 ms.
 
     The LSTMs over time have no fixed reach: at a segment's ends they start from zeros instead of from what lies beyond,
     and some of what they lack fades only over many seconds. So segments come near one pass over the whole, not to its
-    samples; the cross-fade hides the step. The model card states how near. 30 s with its context take 200 MB.
+    samples; the cross-fade hides the step. The model card states how near. A minute with its context takes 220 MB.
     """
     hop = network.stft.hop_length
 

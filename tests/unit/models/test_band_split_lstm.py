@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from core.audio.segments import SegmentJoiner, split_segments
 from core.enhancement.band_split_lstm import BandSplitLstmEnhancer
 from core.enhancement.protocol import FloatArray, SignalStatistics
+from core.models import band_split_lstm
 from core.models.band_split_lstm import BAND_LAYOUT, BandSplitLstm
 from core.models.checkpoints import CheckpointCard
 
@@ -126,7 +129,7 @@ def test_level_of_the_recording_passes_through(enhancer: BandSplitLstmEnhancer) 
 
 
 def test_segments_joined_differ_from_the_whole_by_less_than_60_db(enhancer: BandSplitLstmEnhancer) -> None:
-    plan = enhancer.info.segment
+    plan = replace(enhancer.info.segment, segment_samples=10 * SAMPLE_RATE)
     wav = noise(plan.segment_samples + 6 * SAMPLE_RATE)
     statistics = statistics_of(wav)
     joiner = SegmentJoiner()
@@ -140,6 +143,20 @@ def test_segments_joined_differ_from_the_whole_by_less_than_60_db(enhancer: Band
 
     assert joined.shape == whole.shape
     assert 20 * np.log10(np.std(joined - whole) / np.std(whole)) < -60
+
+
+@pytest.mark.parametrize("steps", [1, 100, 1_000])
+def test_sequences_run_in_parts_as_they_do_together(
+    network: BandSplitLstm, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    wav = torch.from_numpy(noise(SAMPLE_RATE))
+    together = network(wav).detach()
+    monkeypatch.setattr(band_split_lstm, "STEPS_AT_ONCE", steps)
+
+    with torch.no_grad():
+        in_parts = network(wav)
+
+    assert (in_parts - together).abs().max() < 1e-5 * together.abs().max()
 
 
 def test_stereo_is_refused(enhancer: BandSplitLstmEnhancer) -> None:
