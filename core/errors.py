@@ -22,6 +22,7 @@
       InsecureExposure    the server would be open to strangers; the operator must choose
       MissingPackage      a setting needs an optional package
       InsufficientDisk    the scratch space that a job needs is not there
+      TimeLimitExceeded   a run goes far beyond its estimate
       TransientError      try again later
         StorageError
         QueueError
@@ -212,6 +213,13 @@ class InsufficientDisk(EnhancerError):
 
     code = "insufficient_disk"
     title = "Not enough scratch space"
+
+
+class TimeLimitExceeded(EnhancerError):
+    """A run takes far longer than its work can take."""
+
+    code = "time_limit_exceeded"
+    title = "The job took too long"
 
 
 class TransientError(EnhancerError):

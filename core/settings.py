@@ -65,6 +65,8 @@ class Settings(BaseSettings):
 
     lease_s: float = Field(default=60.0, gt=0)  # a run whose heartbeat is older than this may be taken over
     stall_s: float = Field(default=900.0, gt=0)  # a run without progress for so long lets its lease expire
+    time_limit_factor: float = Field(default=20.0, ge=1)  # a run may take so many times its estimate
+    time_limit_min_s: float = Field(default=1800.0, gt=0)  # and never less than this
     max_attempts: int = Field(default=3, ge=1, le=20)
     resend_after_s: float = Field(default=30.0, gt=0)  # a job still queued then is sent again; doubles each time
     sweep_interval_s: float = Field(default=10.0, gt=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from core.storage import ObjectStore
 from worker.fetching import InputFetcher
 from worker.lease import Lease
 from worker.model_cache import ModelCache, ModelKey
+from worker.time_limit import TimeLimit
 from worker.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
     from core.options import EnhanceOptions
 
 TORCH_DEVICES = {Device.CPU: "cpu", Device.GPU: "cuda"}
+
+
+class RunLimit(Protocol):
+    """How many seconds a run may take (core.estimation.estimate.time_limit_s)."""
+
+    def __call__(self, options: EnhanceOptions, channels: int, audio_s: float, /) -> float: ...
 
 
 class Pipeline(Protocol):
@@ -56,6 +64,7 @@ class Processor:
     pipeline: Pipeline
     scratch_dir: Path
     max_duration_s: float
+    limit_s_for: RunLimit | None = None  # None: a run may take as long as it likes
 
     def process(self, job: Job, lease: Lease) -> tuple[PipelineResult, list[OutputFile]]:
         """The pipeline's result, its files stored under the attempt's keys; nothing stays on the scratch disk.
@@ -80,7 +89,7 @@ class Processor:
                 input_name=input_file.name,
                 workspace=workspace,
                 enhancer=enhancer,
-                on_progress=lease.report,
+                on_progress=self._limited(lease, options, input_file),
                 reference=reference,
                 max_duration_s=self.max_duration_s,
             )
@@ -89,6 +98,12 @@ class Processor:
             _trace_stages(result, began_at_ns)
             with span("store outputs"):
                 return result, self._store_files(job, lease, result)
+
+    def _limited(self, lease: Lease, options: EnhanceOptions, input_file: InputFile) -> ProgressSink:
+        if self.limit_s_for is None:
+            return lease.report
+        limit_s_for = functools.partial(self.limit_s_for, options, input_file.channels or 1)
+        return TimeLimit(lease.report, limit_s_for=limit_s_for)
 
     def _store_files(self, job: Job, lease: Lease, result: PipelineResult) -> list[OutputFile]:
         outputs = []

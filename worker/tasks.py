@@ -37,6 +37,7 @@ from worker.shutdown import ShutdownFlag, deferred_sigterm
 
 if TYPE_CHECKING:
     from core.enhancement.protocol import Enhancer
+    from core.options import EnhanceOptions
 
 logger = logging.getLogger(__name__)
 
@@ -180,6 +181,7 @@ class ProcessContext:
                 pipeline=run_pipeline,
                 scratch_dir=self._settings.resolved_scratch_dir,
                 max_duration_s=self._settings.max_duration_s,
+                limit_s_for=functools.partial(run_limit_s, settings=self._settings),
             ),
             settings=self._settings,
             worker=self.name,
@@ -187,6 +189,21 @@ class ProcessContext:
             busy=self.busy,
             observer=self.observer,
         )
+
+
+def run_limit_s(options: EnhanceOptions, channels: int, audio_s: float, *, settings: Settings) -> float:
+    """How many seconds a run may take on this machine."""
+    from core.estimation.benchmark import read_benchmark
+    from core.estimation.estimate import time_limit_s
+
+    return time_limit_s(
+        options,
+        audio_s=audio_s,
+        channels=channels,
+        benchmark=read_benchmark(settings.data_dir),
+        factor=settings.time_limit_factor,
+        least_s=settings.time_limit_min_s,
+    )
 
 
 def load_engine(key: ModelKey, *, settings: Settings, observer: WorkerObserver) -> Enhancer:

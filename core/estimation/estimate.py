@@ -70,6 +70,25 @@ def estimate_run(
     return Estimate(audio_s=audio_s, rtf=rtf, processing_s=audio_s * rtf, relative_cost=cost, source=source)
 
 
+def time_limit_s(
+    options: EnhanceOptions,
+    *,
+    audio_s: float,
+    channels: int,
+    benchmark: Benchmark | None,
+    factor: float,
+    least_s: float,
+) -> float:
+    """Seconds that a run may take: `factor` times the larger of the default estimate and this machine's benchmark.
+
+    At least `least_s`. The default of a CPU holds for a GPU too, since a run that lacks its memory falls back to the
+    CPU; and of a recording with several `channels` each counts, for a model that takes them one by one.
+    """
+    rtf = default_rtf(options)
+    benchmarked = None if benchmark is None else _rtf_by_benchmark(benchmark, options, cost=relative_cost(options))
+    return max(factor * audio_s * channels * max(rtf, benchmarked or 0.0), least_s)
+
+
 def default_rtf(options: EnhanceOptions) -> float:
     """Processing seconds per second of audio on a CPU that nothing is known of."""
     if options.model is None:

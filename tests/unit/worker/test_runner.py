@@ -30,7 +30,7 @@ from worker import lease as lease_module
 from worker.fetching import InputFetcher
 from worker.lease import utc_now
 from worker.model_cache import ModelCache, ModelKey
-from worker.processing import Processor
+from worker.processing import Processor, RunLimit
 from worker.runner import JobRunner, finite_json
 
 RECORDING = b"sound"
@@ -73,6 +73,7 @@ class Bench:
         pipeline: ScriptedPipeline,
         *,
         outbound: OutboundClient | None = None,
+        limit_s_for: RunLimit | None = None,
         sources: Sources | None = None,
         load_engine: Callable[[ModelKey], Any] | None = None,
         **settings: Any,  # noqa: ANN401
@@ -102,6 +103,7 @@ class Bench:
                 pipeline=pipeline,
                 max_duration_s=60.0,
                 scratch_dir=self.settings.resolved_scratch_dir,
+                limit_s_for=limit_s_for,
             ),
             settings=self.settings,
             worker="test",
