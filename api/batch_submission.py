@@ -55,7 +55,7 @@ async def submit_batch(
             desk.backend.idempotency,
             owner=desk.caller.owner,
             key=parse_key(idempotency_key),
-            has_job=lambda batch_id: _has_batch(batch_id, desk.backend),
+            has_job=lambda batch_id: _has_whole_batch(batch_id, desk.backend),
         )
 
     def take(received: ReceivedBatch) -> BatchReply:
@@ -130,7 +130,7 @@ def _take(
             batches.refuse(batch_id, refused, now=datetime.now(UTC))
     except TransientError:
         with suppress(TransientError):
-            batches.request_cancel(batch_id, now=datetime.now(UTC))
+            batches.abandon(batch_id, now=datetime.now(UTC))
         raise
     extra = {"batch_id": batch_id, "items": len(items), "refused": len(refused)}
     logger.info("batch_submitted", extra=extra)
@@ -169,9 +169,13 @@ def _known_bytes(item: Incoming) -> int:
     return 0 if item.source is None else item.source.bytes
 
 
-def _has_batch(batch_id: str, backend: Backend) -> bool:
+def _has_whole_batch(batch_id: str, backend: Backend) -> bool:
+    """True when an earlier request made the batch. What one left that broke off is cancelled: it is made anew."""
     try:
-        backend.batches.get(batch_id)
+        batch = backend.batches.get(batch_id)
     except NotFound:
         return False
-    return True
+    if not batch.is_whole:
+        logger.warning("batch_abandoned", extra={"batch_id": batch_id, "jobs": len(batch.jobs), "size": batch.size})
+        backend.batches.abandon(batch_id, now=datetime.now(UTC))
+    return batch.is_whole

@@ -39,6 +39,10 @@ class FakeBatchRepository:
             if job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
                 self._jobs.request_cancel(job.id, now=now)
 
+    def abandon(self, batch_id: str, *, now: datetime) -> None:
+        self.request_cancel(batch_id, now=now)
+        self._batches[batch_id] = replace(self._batches[batch_id], webhook=None)
+
     def announce_lost(self, *, now: datetime) -> int:
         raise NotImplementedError("The fake has no outbox: events are tested on the real repositories.")
 

@@ -92,6 +92,11 @@ class Batch:
     refused: Sequence[RefusedItem] = ()
     jobs: Sequence[BatchItem] = ()  # the items that are jobs
 
+    @property
+    def is_whole(self) -> bool:
+        """True when every item is a job or was refused; until then the batch is taken in, or its intake broke off."""
+        return len(self.jobs) + len(self.refused) >= self.size
+
     def items(self, *, now: datetime) -> Sequence[BatchItem]:
         """Every item of the request, in its order.
 
@@ -159,6 +164,10 @@ class BatchRepository(Protocol):
 
     def request_cancel(self, batch_id: str, *, now: datetime) -> None:
         """Every job of the batch: queued -> cancelled, running -> cancelling."""
+        ...
+
+    def abandon(self, batch_id: str, *, now: datetime) -> None:
+        """Cancel every job of a batch whose intake broke off, and tell nobody of its end: its client was told."""
         ...
 
     def announce_lost(self, *, now: datetime) -> int:

@@ -113,6 +113,13 @@ class SqlBatchRepository:
                 add_job_event(session, job_of(row), now=now)
             announce_ended(session, [batch_id], now=now)
 
+    def abandon(self, batch_id: str, *, now: datetime) -> None:
+        """Cancel every job of a batch whose intake broke off, and tell nobody of its end."""
+        self.request_cancel(batch_id, now=now)
+        untold = update(BatchRow).where(BatchRow.id == batch_id, BatchRow.announced_at.is_(None)).values(webhook=None)
+        with write_session(self._engine) as session:  # apart: jobs are locked before their batch, never after it
+            session.execute(untold, execution_options=_NO_SYNC)
+
     def announce_lost(self, *, now: datetime) -> int:
         """Store the event of batches that are at their end because their intake was lost; how many."""
         is_overdue = BatchRow.created_at < now - timedelta(seconds=INTAKE_TIMEOUT_S)

@@ -10,7 +10,7 @@ import pytest
 from core.batches.batch import INTAKE_TIMEOUT_S, Batch, RefusedItem
 from core.batches.repository_sql import SqlBatchRepository
 from core.ids import new_id
-from core.jobs import BatchPlace, Job, Problem
+from core.jobs import BatchPlace, Job, JobStatus, Problem
 from core.repository_sql import SqlJobRepository
 from core.webhooks.events import BATCH_EVENTS, JOB_EVENTS, EventType, Webhook
 from core.webhooks.outbox import Delivery, DeliveryStatus
@@ -168,3 +168,16 @@ class BatchEventContract:
             )
 
         assert [delivery.batch_id for delivery in outbox.list(batch_id=first.id).deliveries] == [first.id]
+
+    def test_a_batch_whose_intake_broke_off_is_cancelled_and_told_to_nobody(
+        self, batches: SqlBatchRepository, repository: SqlJobRepository, outbox: SqlOutbox
+    ) -> None:
+        batch = self.add_batch(batches)
+        jobs = self.add_jobs(repository, batch, 2)
+        assert not batches.get(batch.id).is_whole
+
+        batches.abandon(batch.id, now=NOON)
+
+        assert {repository.get(job.id).status for job in jobs} == {JobStatus.CANCELLED}
+        assert batches.announce_lost(now=after(INTAKE_TIMEOUT_S + 1)) == 0
+        assert self.told(outbox) == []

@@ -318,3 +318,32 @@ class TestIdempotency:
         assert again.status_code == 202
         assert again.json()["counts"]["queued"] == 3
         assert len(batches._batches) == 1
+
+    @pytest.mark.parametrize(
+        ("fault", "status"),
+        [(StorageError("The database did not answer."), 503), (RuntimeError("killed in the middle"), 500)],
+        ids=["outage", "crash"],
+    )
+    def test_intake_that_broke_off_is_made_anew_by_the_same_request(
+        self,
+        client: TestClient,
+        jobs: FakeJobRepository,
+        monkeypatch: pytest.MonkeyPatch,
+        fault: Exception,
+        status: int,
+    ) -> None:
+        add = jobs.add
+
+        def break_off(job: Any) -> None:  # noqa: ANN401
+            if jobs.every():
+                raise fault
+            add(job)
+
+        monkeypatch.setattr(jobs, "add", break_off)
+        assert post_files(client, *FILES, headers={"Idempotency-Key": "k"}).status_code == status
+        monkeypatch.setattr(jobs, "add", add)
+
+        batch = post_files(client, *FILES, headers={"Idempotency-Key": "k"}).json()
+
+        assert batch["counts"] == {**dict.fromkeys(JobStatus, 0), "queued": 3}
+        assert [job.status for job in jobs.every()] == [JobStatus.CANCELLED, *[JobStatus.QUEUED] * 3]
