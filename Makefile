@@ -20,7 +20,7 @@ HAS_NPM := $(shell command -v npm >/dev/null && node -e 'const [major, minor] = 
 	process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null && echo yes)
 NO_NPM := The page at / is not built: npm with Node 20.19 or later was not found. Everything else works without it.
 
-.PHONY: help setup demo up web browser test test-unit test-integration test-e2e lint format docs bench clean
+.PHONY: help setup demo up web browser test test-unit test-page test-integration test-e2e lint format docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,7 +64,7 @@ browser: ## Chromium for the tests of the page, where this machine lets us insta
 # One thread per process: a second OpenMP thread only takes time from the other test process.
 test test-unit test-integration test-e2e: export OMP_NUM_THREADS ?= 1
 
-test: test-unit browser web ## unit, integration (real servers) and end-to-end tests
+test: test-unit test-page browser web ## unit, integration (real servers) and end-to-end tests
 	$(BIN)/python -m pytest tests/integration tests/e2e $(PYTEST_ARGS)
 
 test-unit: $(STAMP) ## the fast tests alone: no services, no network
@@ -72,6 +72,14 @@ test-unit: $(STAMP) ## the fast tests alone: no services, no network
 
 test-integration: $(STAMP) ## the tests that start Postgres, Redis and an S3 server
 	$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
+
+ifeq ($(HAS_NPM),yes)
+test-page: $(NODE_MODULES) ## the fast tests of the page's own parts
+	cd web && npm run --silent test
+else
+test-page:
+	@echo "The page's own parts were not tested: npm with Node 20.19 or later was not found." >&2
+endif
 
 test-e2e: $(STAMP) browser web ## the tests that run the commands as a user does
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)

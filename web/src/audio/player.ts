@@ -1,12 +1,13 @@
 import { ConnectionLost, describeProblem } from "../api/client";
 import type { Problem } from "../api/types";
 import { createStore, type Store } from "../state/store";
-import { frameAt, nextPiece, type Piece, type Region } from "./schedule";
+import { frameAt, fromNow, nextPiece, type Piece, type Region } from "./schedule";
 import type { Track } from "./track";
 
 const FIRST_PIECE_S = 0.5; // so that playing begins at once
 const PIECE_S = 2;
 const LOOKAHEAD_S = 6;
+const KEPT_S = 1; // what is heard lags behind the clock, by the delay of the sound device
 const START_DELAY_S = 0.06; // to hand the first piece over in time
 const SWITCH_S = 0.012; // a cross-fade: the signals are alike, so equal gain keeps the level
 const RETRY_MS = 1000;
@@ -75,8 +76,8 @@ export class Player {
     if (this.cursor >= this.frames && this.pump === null) this.cursor = this.state.get().loop?.start ?? 0;
     this.change({ isPlaying: true, problem: null });
     this.open();
+    void this.context?.resume(); // now: browsers ask for the person's own action
     if (this.pump === null) this.start();
-    else void this.context?.resume();
   }
 
   pause(): void {
@@ -193,12 +194,11 @@ export class Player {
       if (sounds === null) return;
       if (time === 0) time = this.onGrid(context.currentTime + START_DELAY_S);
       for (const [id, sound] of sounds) this.sound(context, id, sound, time);
-      this.pieces = [...this.pieces.slice(-4 - LOOKAHEAD_S / PIECE_S), { ...piece, time }];
+      this.pieces = [...fromNow(this.pieces, context.currentTime - KEPT_S), { ...piece, time }];
       this.cursor = piece.stop;
       time += (piece.stop - piece.start) / this.sampleRate;
       pieceFrames = Math.round(PIECE_S * this.sampleRate);
-      if (this.state.get().isPlaying && context.state !== "running") await context.resume();
-      if (this.state.get().isBuffering) this.change({ isBuffering: false });
+      this.release(context);
       if (!(await this.until(context, time - LOOKAHEAD_S, signal))) return;
     }
     if (await this.until(context, time, signal)) this.finish();
@@ -254,6 +254,12 @@ export class Player {
   private hold(context: AudioContext): void {
     this.change({ isBuffering: this.state.get().isPlaying });
     if (this.pieces.length > 0) void context.suspend();
+  }
+
+  /** Lets the clock go on. `context.state` is not asked: it lags behind what was last asked for. */
+  private release(context: AudioContext): void {
+    if (this.state.get().isPlaying) void context.resume();
+    if (this.state.get().isBuffering) this.change({ isBuffering: false });
   }
 
   private onGrid(time: number): number {

@@ -19,6 +19,12 @@ export function nextPiece(cursor: number, frames: number, loop: Region | null, m
   return cursor >= end ? null : { start: cursor, stop: Math.min(cursor + maxFrames, end) };
 }
 
+/** The pieces that sound at `time` or later. */
+export function fromNow(pieces: readonly Piece[], time: number): Piece[] {
+  const current = pieces.findLastIndex((piece) => piece.time <= time);
+  return pieces.slice(Math.max(current, 0));
+}
+
 /** The frame that sounds at `time`, by what has been scheduled; null when nothing has. */
 export function frameAt(time: number, pieces: readonly Piece[], sampleRate: number): number | null {
   const current = pieces.findLast((piece) => piece.time <= time) ?? pieces[0];

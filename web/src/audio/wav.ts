@@ -68,6 +68,7 @@ async function readLayout(bytes: ByteSource, signal: AbortSignal): Promise<Layou
     if (at + 8 > view.byteLength) break;
     const size = view.getUint32(at + 4, true);
     const name = text(view, at);
+    if (at + 8 + neededBytes(name, size) > view.byteLength) break;
     if (name === "data") {
       if (format === null) break;
       return { ...format, dataStart: position + 8, dataBytes: size === UNKNOWN_SIZE ? longDataBytes : size };
@@ -77,6 +78,12 @@ async function readLayout(bytes: ByteSource, signal: AbortSignal): Promise<Layou
     position += 8 + size + (size % 2);
   }
   throw new UnplayableSound("a WAV file without samples");
+}
+
+/** How much of a chunk's beginning is looked at. */
+function neededBytes(name: string, size: number): number {
+  if (name === "fmt ") return Math.min(Math.max(size, 16), 40);
+  return name === "ds64" ? 24 : 0;
 }
 
 function readFormat(view: DataView, at: number, size: number): Omit<Layout, "dataStart" | "dataBytes"> {

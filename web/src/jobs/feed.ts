@@ -43,6 +43,12 @@ export async function runFeed(signal: AbortSignal): Promise<void> {
   }
 }
 
+/** Forgets everything: another person's key sees other jobs. */
+export function clearFeed(): void {
+  for (const stream of streams.values()) stream.abort();
+  feed.set({ jobs: [], nextCursor: null, hasLoaded: false, problem: null });
+}
+
 /** Look again at once. */
 export function refresh(): void {
   wake?.();
@@ -93,7 +99,9 @@ function merge(known: readonly Job[], found: readonly Job[]): Job[] {
   for (const job of found) {
     const before = jobs.get(job.id);
     if (deleted.has(job.id) || (before !== undefined && isNewer(before, job))) continue;
-    jobs.set(job.id, { ...job, queue_position: job.queue_position ?? before?.queue_position ?? null });
+    const news = { ...job, queue_position: job.queue_position ?? before?.queue_position ?? null };
+    // What has not changed stays the same object: what hangs on it, such as a player, goes on undisturbed.
+    if (JSON.stringify(news) !== JSON.stringify(before)) jobs.set(job.id, news);
   }
   return [...jobs.values()].sort((a, b) => (a.created_at < b.created_at ? 1 : a.created_at > b.created_at ? -1 : 0));
 }

@@ -5,6 +5,7 @@ import { channelCount, clock, fileSize, sampleRate } from "../shell/format";
 import { Icon } from "../shell/icons";
 import { ProblemNotice } from "../shell/notice";
 import { START_PATH } from "../shell/route";
+import { useTitle } from "../shell/use-title";
 import { JobActions } from "./job-actions";
 import { RunningView } from "./running-view";
 import { StatusBadge } from "./status";
@@ -29,6 +30,7 @@ export function JobPage({ id }: { id: string }): ReactElement {
 }
 
 function JobView({ job }: { job: Job }): ReactElement {
+  useTitle(titleOf(job));
   return (
     <>
       <header className="flex flex-wrap items-start gap-x-6 gap-y-3">
@@ -47,7 +49,11 @@ function JobView({ job }: { job: Job }): ReactElement {
       {job.warnings.length > 0 && <Warnings warnings={job.warnings} />}
       {job.status === "succeeded" && (
         <Suspense fallback={<p role="status">Loading …</p>}>
-          <ListeningDesk job={job} />
+          {isExpired(job) ? (
+            <p className="card p-4">The files of this job are no longer kept. What was measured stays.</p>
+          ) : (
+            <ListeningDesk job={job} />
+          )}
           <Report job={job} />
         </Suspense>
       )}
@@ -68,6 +74,14 @@ function Warnings({ warnings }: { warnings: readonly string[] }): ReactElement {
       </ul>
     </section>
   );
+}
+
+function titleOf({ input, status, progress }: Job): string {
+  return status === "running" ? `${Math.floor(100 * progress.fraction)} % · ${input.name}` : input.name;
+}
+
+function isExpired({ expires_at }: Job): boolean {
+  return expires_at !== null && new Date(expires_at) <= new Date();
 }
 
 function factsOf({ input, preset }: Job): string {

@@ -17,6 +17,11 @@ export function go(path: string): void {
   location.hash = path;
 }
 
+/** Goes there unless the person has opened something else in the meantime. */
+export function goOn(path: string): void {
+  if (parseRoute(location.hash).page === "start") go(path);
+}
+
 export function parseRoute(hash: string): Route {
   const found = /^#\/(jobs|batches)\/([0-9a-f-]{36})$/.exec(hash);
   if (!found) return { page: "start" };

@@ -1,4 +1,4 @@
-import { API, requestJson } from "../api/client";
+import { API, ApiProblem, requestJson } from "../api/client";
 import type { Estimate, Model, Preset } from "../api/types";
 
 export interface PresetOffer extends Preset {
@@ -32,6 +32,12 @@ export async function loadPresets(signal: AbortSignal): Promise<PresetOffer[]> {
   return offers.sort((a, b) => Number(b.is_installed) - Number(a.is_installed));
 }
 
-async function estimateMinute(preset: string, signal: AbortSignal): Promise<Estimate> {
-  return requestJson<Estimate>(`${API}/estimate`, { method: "POST", json: { preset, duration_s: 60 }, signal });
+/** Null for a key that may not submit. */
+async function estimateMinute(preset: string, signal: AbortSignal): Promise<Estimate | null> {
+  try {
+    return await requestJson<Estimate>(`${API}/estimate`, { method: "POST", json: { preset, duration_s: 60 }, signal });
+  } catch (error) {
+    if (error instanceof ApiProblem && error.status === 403) return null;
+    throw error;
+  }
 }

@@ -31,8 +31,8 @@ interface Order {
 
 /** The files of one batch: it is submitted when the last of them has arrived. */
 interface Group {
-  pending: Set<string>;
-  uploads: string[];
+  pending: Set<string>; // ids of submissions
+  uploads: Map<string, string>; // upload by submission, in the order in which the files were chosen
   wanted: Wanted;
   onBatch: (batch: Batch) => void;
 }
@@ -49,7 +49,7 @@ export function submitFiles(files: readonly File[], wanted: Wanted, onJob: (job:
 
 /** Sends the files as one batch. */
 export function submitBatch(files: readonly File[], wanted: Wanted, onBatch: (batch: Batch) => void): void {
-  const group: Group = { pending: new Set(), uploads: [], wanted, onBatch };
+  const group: Group = { pending: new Set(), uploads: new Map(), wanted, onBatch };
   add(files, (file) => ({ file, wanted, controller: new AbortController(), group, onJob: () => undefined }));
 }
 
@@ -58,11 +58,18 @@ export function dismiss(id: string): void {
   const order = orders.get(id);
   order?.controller.abort();
   forget(id);
-  if (order?.group) void settle(id, order.group, null);
+  if (order?.group) {
+    const { group } = order;
+    group.uploads.delete(id);
+    settle(id, group).catch((error: unknown) => refuse(id, order, error));
+  }
 }
 
 /** Sends a refused recording again. */
 export function resubmit(id: string): void {
+  const order = orders.get(id);
+  if (order === undefined) return;
+  order.controller = new AbortController();
   update(id, { state: "waiting", problem: null, sentBytes: 0 });
   startNext();
 }
@@ -73,6 +80,7 @@ function add(files: readonly File[], orderOf: (file: File) => Order): void {
     const id = newId();
     orders.set(id, order);
     order.group?.pending.add(id);
+    order.group?.uploads.set(id, "");
     return { id, name: file.name, bytes: file.size, sentBytes: 0, state: "waiting", problem: null };
   });
   submissions.set((now) => [...now, ...added]);
@@ -99,7 +107,8 @@ async function send(id: string, order: Order): Promise<void> {
   try {
     if (order.group !== null) {
       const upload = await uploadFile(order.file, { signal, onSent });
-      await settle(id, order.group, upload.id);
+      order.group.uploads.set(id, upload.id);
+      await settle(id, order.group);
     } else {
       const job = await submitOne(id, order, onSent);
       takeJob(job);
@@ -107,7 +116,7 @@ async function send(id: string, order: Order): Promise<void> {
     }
     forget(id);
   } catch (error) {
-    if (!signal.aborted) update(id, { state: "refused", problem: describeProblem(error) });
+    if (!signal.aborted) refuse(id, order, error);
   }
 }
 
@@ -123,12 +132,11 @@ async function submitOne(id: string, order: Order, onSent: (bytes: number) => vo
   }
 }
 
-/** Notes that a file of `group` has arrived (or, without an upload, will not), and submits the batch after the last. */
-async function settle(id: string, group: Group, upload: string | null): Promise<void> {
-  if (upload !== null) group.uploads.push(upload);
-  if (group.pending.size === 1 && group.pending.has(id) && group.uploads.length > 0) {
+/** Notes that a file of `group` has arrived or been left out, and submits the batch after the last. */
+async function settle(id: string, group: Group): Promise<void> {
+  if (group.pending.size === 1 && group.pending.has(id) && group.uploads.size > 0) {
     update(id, { state: "checking" });
-    const items = group.uploads.map((upload_id) => ({ input: { upload_id } }));
+    const items = [...group.uploads.values()].map((upload_id) => ({ input: { upload_id } }));
     const batch = await postOnce<Batch>("/batches", { ...group.wanted, items }, new AbortController().signal);
     refresh();
     group.onBatch(batch);
@@ -171,6 +179,21 @@ function submitForm({ file, wanted, controller }: Order, onSent: (bytes: number)
     };
     sender.send(form);
   });
+}
+
+/** Shows why a submission was refused, also one that was no longer shown. */
+function refuse(id: string, order: Order, error: unknown): void {
+  const { file } = order;
+  orders.set(id, order);
+  const refused: Submission = {
+    id,
+    name: file.name,
+    bytes: file.size,
+    sentBytes: 0,
+    state: "refused",
+    problem: describeProblem(error),
+  };
+  submissions.set((now) => [...now.filter((one) => one.id !== id), refused]);
 }
 
 function update(id: string, change: Partial<Submission>): void {

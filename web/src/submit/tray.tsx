@@ -2,7 +2,7 @@ import type { ReactElement } from "react";
 
 import { clock, duration, estimate, fileSize } from "../shell/format";
 import { Icon } from "../shell/icons";
-import { batchPath, go, jobPath } from "../shell/route";
+import { batchPath, goOn, jobPath } from "../shell/route";
 import { useStore } from "../state/store";
 import type { PresetOffer } from "./catalogue";
 import { settings, wantedOf } from "./settings";
@@ -22,8 +22,8 @@ export function Tray({ files, preset, duration_s }: Props): ReactElement {
   const send = (): void => {
     const all = files.map((one) => one.file);
     staged.set([]);
-    if (isMany && chosen.isBatch) submitBatch(all, wantedOf(chosen), (batch) => go(batchPath(batch.id)));
-    else submitFiles(all, wantedOf(chosen), (job) => (isMany ? undefined : go(jobPath(job.id))));
+    if (isMany && chosen.isBatch) submitBatch(all, wantedOf(chosen), (batch) => goOn(batchPath(batch.id)));
+    else submitFiles(all, wantedOf(chosen), (job) => (isMany ? undefined : goOn(jobPath(job.id))));
   };
   const eta_s = duration_s === null || preset?.rtf == null ? null : duration_s * preset.rtf;
   return (

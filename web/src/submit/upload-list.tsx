@@ -1,4 +1,4 @@
-import type { ReactElement } from "react";
+import { useEffect, type ReactElement } from "react";
 
 import { fileSize } from "../shell/format";
 import { Icon } from "../shell/icons";
@@ -9,6 +9,12 @@ import { dismiss, resubmit, submissions, type Submission } from "./submissions";
 /** The recordings that are on their way to the server, and those that it refused. */
 export function UploadList(): ReactElement | null {
   const all = useStore(submissions);
+  useEffect(() => {
+    if (!all.some((one) => one.state !== "refused")) return undefined;
+    const ask = (event: BeforeUnloadEvent): void => event.preventDefault(); // leaving would lose them
+    window.addEventListener("beforeunload", ask);
+    return () => window.removeEventListener("beforeunload", ask);
+  }, [all]);
   if (all.length === 0) return null;
   return (
     <section aria-labelledby="uploads-heading">
