@@ -12,6 +12,10 @@ WAVE_PCM, WAVE_FLOAT, WAVE_EXTENSIBLE = 1, 3, 0xFFFE
 UNKNOWN_SIZE_FLOOR_BYTES = 0x7FFF0000
 MAX_CHUNKS = 1_000
 MAX_OGG_PAGE_BYTES = 65_307  # RFC 3533, section 6
+W64_FORM_BYTES = 40  # GUID, size, GUID
+W64_CHUNK_BYTES = 24  # GUID and size
+AU_UNKNOWN_SIZE = 0xFFFFFFFF
+AU_SAMPLE_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # by encoding: mu-law, integers, floats, A-law
 MP3_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
 
 
@@ -69,12 +73,14 @@ def _declared_data_bytes(chunk: bytes, data_size_64: int | None) -> int | None:
 
 
 def declared_frames(source: Source) -> int | None:
-    """Return the frame count that a WAVE or AIFF header states, None for other files and unknown counts.
+    """Return the frame count that a WAVE, AIFF, W64 or AU header states, None for other files and unknown counts.
 
     libsndfile cuts these silently to what the file holds; for the other formats it reports what the header says.
     """
     header = read_wave_header(source)
-    return read_aiff_frames(source) if header is None else header.data_frames
+    if header is not None:
+        return header.data_frames
+    return read_aiff_frames(source) or read_w64_frames(source) or read_au_frames(source)
 
 
 def read_aiff_frames(source: Source) -> int | None:
@@ -92,6 +98,44 @@ def read_aiff_frames(source: Source) -> int | None:
             return int(frames) or None
         offset += 8 + size + size % 2
     return None
+
+
+def read_w64_frames(source: Source) -> int | None:
+    """Return the frame count of a Sony Wave64 file's PCM data, None when it states none.
+
+    Its chunks are named by GUIDs whose first four bytes are the names of RIFF; sizes count the chunk's own header.
+    """
+    if source.read_at(0, 4) != b"riff":
+        return None
+    block_bytes = 0
+    offset = W64_FORM_BYTES
+    for _ in range(MAX_CHUNKS):
+        chunk = source.read_at(offset, W64_CHUNK_BYTES + 16)
+        if len(chunk) < W64_CHUNK_BYTES:
+            return None
+        name, size = chunk[:4], int.from_bytes(chunk[16:24], "little")
+        if name == b"fmt " and len(chunk) == W64_CHUNK_BYTES + 16:
+            tag, block_bytes = struct.unpack_from("<H10xH", chunk, W64_CHUNK_BYTES)
+            if tag not in (WAVE_PCM, WAVE_FLOAT, WAVE_EXTENSIBLE):
+                return None
+        elif name == b"data":
+            return (size - W64_CHUNK_BYTES) // block_bytes or None if block_bytes and size > W64_CHUNK_BYTES else None
+        if size < W64_CHUNK_BYTES:
+            return None
+        offset += size + -size % 8
+    return None
+
+
+def read_au_frames(source: Source) -> int | None:
+    """Return the frame count in the header of an AU file with PCM or float data, None when it states none."""
+    head = source.read_at(0, 24)
+    if len(head) < 24 or head[:4] != b".snd":
+        return None
+    _, data_bytes, encoding, _, channels = struct.unpack(">5I", head[4:])
+    sample_bytes = AU_SAMPLE_BYTES.get(encoding)
+    if sample_bytes is None or channels == 0 or data_bytes == AU_UNKNOWN_SIZE:
+        return None
+    return int(data_bytes) // (sample_bytes * channels) or None
 
 
 def has_mp3_length(source: Source) -> bool:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.audio.formats import AudioProbe, media_type_of_input
 from core.audio.headers import has_mp3_length, truncation_warning
+from core.audio.mpeg_frames import lacks_mp3_end
 from core.audio.source import Source
 from core.audio.types import FloatArray
 from core.errors import InvalidAudio, InvalidOptions, UnsupportedMedia
@@ -48,6 +49,7 @@ class PyAvDecoder:
 
     def __init__(self, source: Source, container: str | None, *, track: int = 1) -> None:
         self._has_exact_duration = container not in ("mp3", "aac") or has_mp3_length(source)
+        self._lacks_end = container == "mp3" and lacks_mp3_end(source)
         source.seek(0)
         try:
             opened = av.open(
@@ -92,6 +94,8 @@ class PyAvDecoder:
                 f"The file is damaged: {self._damaged_packets} of its packets could not be decoded and were left out; "
                 f"{decoded_s:.2f} s remain."
             )
+        elif self._lacks_end:
+            self.warning = f"The file may be cut short: its last frame, at {decoded_s:.2f} s, is not complete."
 
     def close(self) -> None:
         self._container.close()
