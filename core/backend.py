@@ -81,6 +81,7 @@ def open_backend(settings: Settings) -> Backend:
             resend_after_s=settings.resend_after_s,
             retention_s=settings.retention_s,
             key_max_running=settings.key_max_running,
+            key_limits=settings.key_limits,
         ),
         queue=CeleryJobQueue(make_celery(settings)),
         keys=SqlKeyRepository(engine),

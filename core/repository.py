@@ -34,7 +34,9 @@ class SweepResult:
 class JobRepository(Protocol):
     """Jobs in the database, for clients: what services and the API need."""
 
-    def add(self, job: Job) -> None: ...
+    def add(self, job: Job) -> None:
+        """Store a new job; LimitReached when its API key uses all that it may."""
+        ...
 
     def get(self, job_id: str) -> Job:
         """The job, or its tombstone (`deleted_at`); NotFound when there never was one."""

@@ -14,6 +14,8 @@ from sqlalchemy import Engine, delete, select, text, tuple_, update
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
+from core.access.limits import NO_LIMITS, Limits, check_limits
+from core.access.usage_sql import hold_key, usage_of
 from core.batches.ending_sql import announce_ended
 from core.database import read_session, write_session
 from core.errors import Conflict, InvalidInput, JobCancelled, LeaseLost, NotFound
@@ -50,7 +52,8 @@ class SqlJobRepository:
 
     `max_attempts` runs are begun before a job that loses its worker each time fails; `resend_after_s` is the first
     delay of core.run_policy.resend_delay_s; the files of a job that ends without outputs are kept for `retention_s`;
-    `key_max_running` jobs of one API key run at a time (one or two more when workers claim at the same moment).
+    `key_max_running` jobs of one API key run at a time (one or two more when workers claim at the same moment);
+    `key_limits` say how many more it may submit.
     """
 
     def __init__(
@@ -61,17 +64,23 @@ class SqlJobRepository:
         resend_after_s: float = DEFAULT_RESEND_AFTER_S,
         retention_s: float = DEFAULT_RETENTION_S,
         key_max_running: int | None = None,
+        key_limits: Limits = NO_LIMITS,
     ) -> None:
         self._engine = engine
+        self._key_limits = key_limits
         self._key_max_running = key_max_running
         self._retention = timedelta(seconds=retention_s)
         self._max_attempts = max_attempts
         self._resend_after_s = resend_after_s
 
     def add(self, job: Job) -> None:
-        """Store a new job; InvalidInput when a text in it is one that the database cannot hold."""
+        """Store a new job; InvalidInput when a text in it is one that the database cannot hold.
+
+        LimitReached when its API key uses all that it may, however many requests of it come at once.
+        """
         try:
             with write_session(self._engine) as session:
+                self._check_limits(session, job)
                 session.add(row_of(job))
         except DataError as error:
             raise InvalidInput("The options or metadata hold text that cannot be stored, such as \\u0000.") from error
@@ -341,6 +350,14 @@ class SqlJobRepository:
                 add_job_event(session, job, now=now)
             announce_ended(session, [job.batch.id for job in ended if job.batch], now=now)
         return SweepResult(to_send=to_send, ended=ended)
+
+    def _check_limits(self, session: Session, job: Job) -> None:
+        if job.owner is None or not self._key_limits.refuse:
+            return
+        hold_key(session, job.owner)
+        usage = usage_of(session, job.owner, now=job.created_at)
+        size_bytes = job.input.bytes + (job.reference.bytes if job.reference else 0)
+        check_limits(self._key_limits, usage, size_bytes=size_bytes, now=job.created_at)
 
     def _is_out_of_attempts(self) -> Any:  # noqa: ANN401 - a SQL condition
         return JobRow.attempt - JobRow.uncounted_attempts >= self._max_attempts

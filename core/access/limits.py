@@ -34,6 +34,9 @@ class Limits:
         return self.queued is not None or self.bytes_per_day is not None
 
 
+NO_LIMITS = Limits()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Usage:
     """What a key uses now."""

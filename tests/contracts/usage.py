@@ -8,16 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.access.limits import Usage, UsageRepository
+from core.errors import LimitReached
 from core.ids import new_id
 from core.jobs import Job, JobStatus
 from core.run_policy import limited_delay_s
-from tests.contracts.repository import LEASE_S, Repository, succeed, token_of
+from tests.contracts.repository import LEASE_S, THREADS, Repository, outcomes_of, succeed, token_of
 from tests.factories import make_job
 
 NOW = datetime.now(UTC)
 """Ids hold the time that they are made, and are what recent jobs are found by."""
 
 KEY_MAX_RUNNING = 2
+QUEUED_AT_MOST = 3
 
 
 def add(repository: Repository, owner: str | None) -> Job:
@@ -130,3 +132,24 @@ class UsageContract:
         assert claim_at(repository, add(repository, new_id()), NOW) is not None
         for _ in range(KEY_MAX_RUNNING + 1):
             assert claim_at(repository, add(repository, None), NOW) is not None
+
+
+class KeyLimitContract:
+    """The fixture `limited`, which lets QUEUED_AT_MOST jobs of a key wait, is the subclass's."""
+
+    def test_requests_that_come_at_once_do_not_pass_a_limit_together(self, limited: Repository) -> None:
+        owner, other = new_id(), new_id()
+        jobs = [make_job(owner=owner, created_at=NOW) for _ in range(THREADS - 1)]
+        calls = [lambda job=job: limited.add(job) for job in (*jobs, make_job(owner=other, created_at=NOW))]
+
+        outcomes = outcomes_of(calls)
+
+        assert outcomes[-1] is None
+        assert [type(outcome) for outcome in outcomes].count(LimitReached) == THREADS - 1 - QUEUED_AT_MOST
+        assert len(limited.list(owner=owner).jobs) == QUEUED_AT_MOST
+
+    def test_who_came_without_a_key_has_no_limit(self, limited: Repository) -> None:
+        for _ in range(QUEUED_AT_MOST + 1):
+            limited.add(make_job(created_at=NOW))
+
+        assert len(limited.list().jobs) == QUEUED_AT_MOST + 1

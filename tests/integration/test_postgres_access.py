@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from cli.checks.check import Verdict
 from cli.checks.services import check_clock
 from core.access.keys_sql import SqlKeyRepository
+from core.access.limits import Limits
 from core.access.usage_sql import SqlUsageRepository
 from core.database import engine_of
 from core.estimation.history_sql import SqlRunHistory
@@ -27,7 +28,7 @@ from tests.contracts.idempotency import IdempotencyContract
 from tests.contracts.keys import KeyContract
 from tests.contracts.queue_loads import QueueLoadContract
 from tests.contracts.uploads import UploadContract
-from tests.contracts.usage import KEY_MAX_RUNNING, UsageContract
+from tests.contracts.usage import KEY_MAX_RUNNING, QUEUED_AT_MOST, KeyLimitContract, UsageContract
 
 
 @pytest.fixture
@@ -83,6 +84,14 @@ class TestPostgresRunHistory(HistoryContract):
     @pytest.fixture
     def history(self, engine: Engine) -> SqlRunHistory:
         return SqlRunHistory(engine)
+
+
+class TestPostgresKeyLimits(KeyLimitContract):
+    """The contract on Postgres, where two transactions do not see each other."""
+
+    @pytest.fixture
+    def limited(self, engine: Engine) -> SqlJobRepository:
+        return SqlJobRepository(engine, key_limits=Limits(queued=QUEUED_AT_MOST))
 
 
 class TestPostgresFleet(FleetContract):

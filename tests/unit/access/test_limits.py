@@ -16,7 +16,7 @@ from core.errors import LimitReached
 from core.ids import first_id_at, new_id
 from core.repository_sql import SqlJobRepository
 from tests.access_fakes import FakeUsageRepository
-from tests.contracts.usage import KEY_MAX_RUNNING, UsageContract
+from tests.contracts.usage import KEY_MAX_RUNNING, QUEUED_AT_MOST, KeyLimitContract, UsageContract
 from tests.factories import NOON
 from tests.fakes import FakeJobRepository
 
@@ -51,6 +51,16 @@ class TestSqlite(UsageContract):
     @pytest.fixture
     def usage(self, engine: Engine) -> SqlUsageRepository:
         return SqlUsageRepository(engine)
+
+
+class TestSqliteKeyLimits(KeyLimitContract):
+    """The contract on a SQLite file."""
+
+    @pytest.fixture
+    def limited(self, sqlite_database: str) -> Iterator[SqlJobRepository]:
+        engine = engine_of(sqlite_database)
+        yield SqlJobRepository(engine, key_limits=Limits(queued=QUEUED_AT_MOST))
+        engine.dispose()
 
 
 @pytest.mark.parametrize(
