@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
@@ -276,13 +276,18 @@ class ModelView(_View):
     is_non_commercial: bool
     notice: str
     source: str
+    training_data: str = Field(description="What the weights were trained on; empty where nobody says")
+    cpu_rtf: float | None = Field(description="Processing seconds per second of audio on one core; null: not known")
+    how_to_get: str = Field(description="What the operator does to have it")
+    figures: Mapping[str, float] = Field(description="What the training run of the weights that are here measured")
     is_installed: bool
 
     @classmethod
     def of(cls, listed: ListedModel) -> Self:
         record = listed.record
         return cls(
-            **{name: getattr(record, name) for name in cls.model_fields if name != "is_installed"},
+            **{name: getattr(record, name) for name in cls.model_fields if name not in ("is_installed", "figures")},
+            figures=listed.figures,
             is_installed=listed.is_installed,
         )
 

@@ -15,6 +15,7 @@ import typer
 from cli.configuration import load_settings
 from cli.destination import Destination, plan_destination, refuse_overwriting
 from cli.errors import CommandError
+from cli.output_names import name_output
 from cli.signals import interrupt_on_terminate
 from core.errors import EnhancerError
 from core.presets import DEFAULT_PRESET
@@ -149,7 +150,7 @@ def _enhance_one(
             on_progress=on_progress,
             reference=reference,
         )
-        targets = _move_outputs(result, destination, sources)
+        targets = _move_outputs(result, destination, sources, options=options)
     for warning in result.warnings:
         console.print(f"{source}: {warning}", style="yellow", markup=False)
     progress = result.progress
@@ -166,13 +167,19 @@ def _enhance_one(
     }
 
 
-def _move_outputs(result: PipelineResult, destination: Destination, sources: Sequence[Path]) -> list[Path]:
+def _move_outputs(
+    result: PipelineResult, destination: Destination, sources: Sequence[Path], *, options: EnhanceOptions
+) -> list[Path]:
     roles = {file.role for file in result.files}
     main_roles = roles - {"residual"}
     if destination.file is not None and len(main_roles) > 1:
         raise CommandError(f"This preset gives {', '.join(sorted(main_roles))}: -o must be a folder (end it in /).")
     main_role = next(iter(main_roles))
-    targets = [destination.path_for(file.name, role=file.role, main_role=main_role) for file in result.files]
+    names = [name_output(file.name, role=file.role, options=options) for file in result.files]
+    targets = [
+        destination.path_for(name, role=file.role, main_role=main_role)
+        for name, file in zip(names, result.files, strict=True)
+    ]
     for target in targets:
         refuse_overwriting(target, sources)
     for file, target in zip(result.files, targets, strict=True):

@@ -184,6 +184,9 @@ def _summary(record: ModelRecord, *, is_installed: bool) -> dict[str, Any]:
         "channels": record.channels,
         "stems": list(record.stems),
         "parameters": record.parameters,
+        "training_data": record.training_data,
+        "cpu_rtf": record.cpu_rtf,
+        "how_to_get": record.how_to_get,
         "licence": record.licence,
         "is_non_commercial": record.is_non_commercial,
     }

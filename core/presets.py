@@ -23,6 +23,10 @@ VOICE_CHAIN: tuple[Mapping[str, Any], ...] = (
 """Steps 2..9 of the customer's post-processing pipeline, in order; each step's defaults are the customer's figures."""
 
 
+ARCHIVE_CHAIN: tuple[Mapping[str, Any], ...] = ({"step": "hum_filter"}, {"step": "loudness_normalize"})
+"""What broadcasters ask of a transfer: no hum, programme loudness by EBU R 128."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """What `preset` means in a request. `shifts` and `overlap` only matter to htdemucs models."""
@@ -76,6 +80,31 @@ _PRESETS = (
         description="The voice chain without a model: classic signal processing alone.",
         model=None,
         chain=VOICE_CHAIN,
+    ),
+    Preset(
+        name="film",
+        version=1,
+        title="Film sound",
+        description="Removes hiss, track noise, hum, crackle and clicks from old films and records of any content, "
+        "at full band. Lower `strength` keeps more of their character.",
+        model="limpid-film",
+    ),
+    Preset(
+        name="archive",
+        version=1,
+        title="Archive transfer",
+        description="The same, then mains hum notched out and the loudness brought to -23 LUFS (EBU R 128), "
+        "true peak below -1 dBTP.",
+        model="limpid-film",
+        chain=ARCHIVE_CHAIN,
+    ),
+    Preset(
+        name="gramophone",
+        version=1,
+        title="Gramophone records",
+        description="Removes the surface noise of gramophone records with the weights of the two-stage U-Net's authors "
+        "(MIT, pulled by the operator). Many times slower than `film`.",
+        model="two-stage-unet",
     ),
     Preset(
         name="fast",

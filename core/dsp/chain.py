@@ -11,7 +11,9 @@ from typing import Any
 
 from core.dsp.equalizer import CLARITY_BOOST, MUD_CUT, PRESENCE_BOOST, EqualizerBand
 from core.dsp.filters import HighPass, LowPass
+from core.dsp.hum import HumFilter
 from core.dsp.levels import PeakNormalize, RmsMatch, RmsNormalize, SoftClip
+from core.dsp.loudness_target import LoudnessNormalize
 from core.dsp.noise_gate import NoiseGate
 from core.dsp.raw_file import read_raw, write_raw
 from core.dsp.spectral_subtraction import SpectralSubtraction
@@ -34,6 +36,8 @@ _DEFAULTS: tuple[Step, ...] = (
     SoftClip(),
     RmsNormalize(),
     RmsMatch(),
+    HumFilter(),
+    LoudnessNormalize(),
 )
 STEPS: Mapping[str, Step] = {step.name: step for step in _DEFAULTS}
 """Every step under its name, with its default parameters."""

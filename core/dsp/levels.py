@@ -47,10 +47,12 @@ class PeakNormalize:
     def start(self, sample_rate: int, channels: int, *, analysis: Analysis | None = None) -> Processor:
         peak = float(require_analysis(self.name, analysis))
         gain = min(self.peak / peak, db_to_gain(self.max_gain_db)) if peak > 0 else 1.0
-        return _Gain(gain, channels)
+        return GainProcessor(gain, channels)
 
 
-class _Gain:
+class GainProcessor:
+    """Multiplies a stream by one gain (amplitude ratio)."""
+
     def __init__(self, gain: float, channels: int) -> None:
         self._gain = gain
         self._channels = channels
@@ -123,7 +125,7 @@ class RmsNormalize:
     def start(self, sample_rate: int, channels: int, *, analysis: Analysis | None = None) -> Processor:
         rms = float(require_analysis(self.name, analysis))
         gain = min(db_to_gain(self.rms_db) / rms, db_to_gain(self.max_gain_db)) if rms > 0 else 1.0
-        return _Gain(gain, channels)
+        return GainProcessor(gain, channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +171,7 @@ class RmsTarget:
     def start(self, sample_rate: int, channels: int, *, analysis: Analysis | None = None) -> Processor:
         rms = float(require_analysis(self.name, analysis))
         gain = min(self.rms / rms, db_to_gain(self.max_gain_db)) if self.rms > 0 and rms > 0 else 1.0
-        return _Gain(gain, channels)
+        return GainProcessor(gain, channels)
 
 
 class RmsAnalyser:

@@ -6,7 +6,7 @@ from core.enhancement.protocol import EnhancerInfo, FloatArray, SegmentPlan, Sig
 from core.models.checkpoints import CheckpointCard
 
 
-def describe_checkpoint(card: CheckpointCard, *, segment: SegmentPlan) -> EnhancerInfo:
+def describe_checkpoint(card: CheckpointCard, *, segment: SegmentPlan, keeps_music: bool = False) -> EnhancerInfo:
     """Return what a mono denoiser of the checkpoint states about itself."""
     return EnhancerInfo(
         name=card.name,
@@ -16,6 +16,7 @@ def describe_checkpoint(card: CheckpointCard, *, segment: SegmentPlan) -> Enhanc
         segment=segment,
         weights_sha256=card.weights_sha256 or None,
         licence=card.licence,
+        keeps_music=keeps_music,
     )
 
 

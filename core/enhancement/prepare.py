@@ -66,7 +66,7 @@ def prepare(
             require_free_disk(workspace, scratch_bytes(probed, options=options, info=info))
         native, levels, warnings = _decode(
             reader,
-            denoiser=info.name if info is not None and info.is_denoiser else None,
+            denoiser=info.name if info is not None and info.is_denoiser and not info.keeps_music else None,
             workspace=workspace,
             scratch=scratch,
             on_fraction=on_fraction,

@@ -43,6 +43,7 @@ class EnhancerInfo:
     segment: SegmentPlan
     weights_sha256: str | None  # None for an engine without weights
     licence: str
+    keeps_music: bool = False  # music is programme to it, not noise: no warning when it is given some
 
     @property
     def is_denoiser(self) -> bool:

@@ -24,7 +24,6 @@ CONTEXT_FRAMES = 64
 """On each side. A frame's reach is longer (71 before, 102 behind), but less than 0.1 % of it lies beyond 32 frames."""
 EXACT_CONTEXT_FRAMES = 112
 """Enough for segments that equal the whole to rounding, in a network of depth 3."""
-FILM_DEPTH = 3
 CROSSFADE_SAMPLES = 2048
 
 
@@ -38,12 +37,12 @@ def plan_segments(
     """Return segments of about `segment_s` on the grid of the network, `context_frames` read and dropped on each side.
 
     The U-Nets halve the frames `depth` times, so a segment must start on a multiple of 2^depth frames (4,096 samples at
-    depth 3): elsewhere its frames are paired otherwise than in the whole recording and the joins differ. A deeper
-    network reaches further in proportion to its grid, and so does its context.
+    depth 3): elsewhere its frames are paired otherwise than in the whole recording and the joins differ. The context
+    is at least two steps of the grid, for deeper networks whose steps are longer.
     """
     hop = network.stft.hop_length
     grid = hop << network.depth
-    context = context_frames * hop << max(0, network.depth - FILM_DEPTH)
+    context = max(context_frames * hop, 2 * grid)
     return SegmentPlan(
         segment_samples=max(1, round(segment_s * sample_rate / grid)) * grid,
         context_samples=context,
@@ -74,7 +73,7 @@ class TwoStageUNetEnhancer:
         segment = plan_segments(
             network, sample_rate=card.sample_rate, segment_s=segment_s, context_frames=context_frames
         )
-        self._info = describe_checkpoint(card, segment=segment)
+        self._info = describe_checkpoint(card, segment=segment, keeps_music=True)
 
     @classmethod
     def from_checkpoint(cls, path: Path, *, device: str = "cpu") -> TwoStageUNetEnhancer:

@@ -93,7 +93,9 @@ def default_rtf(options: EnhanceOptions) -> float:
     """Processing seconds per second of audio on a CPU that nothing is known of."""
     if options.model is None:
         return DEFAULT_BASE_RTF
-    return DEFAULT_BASE_RTF + DEFAULT_PASS_RTF[find_model(options.model).architecture] * relative_cost(options)
+    record = find_model(options.model)
+    pass_rtf = DEFAULT_PASS_RTF[record.architecture] if record.cpu_rtf is None else record.cpu_rtf
+    return DEFAULT_BASE_RTF + pass_rtf * relative_cost(options)
 
 
 def _rtf_by_run(run: PastRun, options: EnhanceOptions, *, cost: float) -> float | None:

@@ -16,7 +16,7 @@ from cli.checks.check import Check, Verdict
 from cli.checks.workers import check_workers
 from cli.doctor import diagnose
 from cli.main import app
-from core import model_catalogue
+from core import model_record
 from core.access.keys import Scope, create_key
 from core.access.keys_sql import SqlKeyRepository
 from core.database import create_engine_for, migrate
@@ -81,7 +81,7 @@ def test_model_that_only_some_presets_need_is_a_note(settings: Settings) -> None
 def test_default_preset_without_its_model_is_bad(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(model_catalogue, "BUNDLED_DIR", tmp_path / "nothing")
+    monkeypatch.setattr(model_record, "BUNDLED_DIR", tmp_path / "nothing")
 
     check = checks_of(settings)["model limpid-speech"]
 

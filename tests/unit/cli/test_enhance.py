@@ -125,3 +125,15 @@ def test_one_reference_of_several_recordings_is_refused(noisy: Path, tmp_path: P
 
     assert result.exit_code != 0
     assert not (tmp_path / "results").exists()
+
+
+def test_film_results_are_named_by_strength_and_add_up_to_the_input(noisy: Path, tmp_path: Path) -> None:
+    arguments = ["--preset", "film", "--strength", "0.5", "--residual", "--subtype", "FLOAT"]
+
+    result = enhance(noisy, *arguments, "-o", f"{tmp_path}/out/")
+
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert result.exit_code == 0, result.stderr
+    assert written == ["talk_denoised_s5.wav", "talk_residual_s5.wav"]
+    parts = [soundfile.read(tmp_path / "out" / name)[0] for name in written]
+    np.testing.assert_allclose(sum(parts), soundfile.read(noisy)[0], atol=2e-7)

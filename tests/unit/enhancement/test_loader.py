@@ -15,7 +15,7 @@ import torch
 from demucs.htdemucs import HTDemucs
 from torch import nn
 
-from core import model_catalogue
+from core import model_catalogue, model_record
 from core.enhancement.htdemucs import HTDemucsSeparator
 from core.enhancement.loader import combined_digest, load_enhancer
 from core.enhancement.protocol import SignalStatistics
@@ -132,7 +132,7 @@ def test_bundled_model_is_loaded_from_the_package(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(model_catalogue, "BUNDLED_DIR", tmp_path)
+    monkeypatch.setattr(model_record, "BUNDLED_DIR", tmp_path)
     add_to_catalogue(monkeypatch, replace(MODELS["cnn-mask"], name="own", architecture=Architecture(architecture)))
     card = CheckpointCard(
         name="own",
@@ -151,7 +151,7 @@ def test_bundled_model_is_loaded_from_the_package(
 
 
 def test_missing_bundled_weights_are_a_broken_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_catalogue, "BUNDLED_DIR", tmp_path)
+    monkeypatch.setattr(model_record, "BUNDLED_DIR", tmp_path)
 
     with pytest.raises(ModelUnavailable, match="come with Limpid, are missing"):
         load_enhancer("cnn-mask", models_dir=tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ def test_music_for_a_denoiser_is_warned_of(tmp_path: Path) -> None:
     assert result.report["input"]["tonal_ratio"] > 0.8
     [warning] = [text for text in result.warnings if "sounds like music" in text]
     assert "model 'halver' is made for speech" in warning
+
+
+def test_music_for_an_engine_that_keeps_it_is_not_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Halver, "info", replace(Halver.info, keeps_music=True))
+
+    result = run(tmp_path, chords(RATE, 8))
+
+    assert not any("sounds like music" in text for text in result.warnings)
 
 
 def test_noise_for_a_denoiser_and_music_without_a_model_are_not_warned_of(tmp_path: Path) -> None:

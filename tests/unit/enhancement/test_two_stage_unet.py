@@ -85,7 +85,7 @@ def test_deeper_network_has_a_wider_grid_and_context() -> None:
     plan = plan_segments(TwoStageUNet(depth=6, widths=(4,) * 7), sample_rate=SAMPLE_RATE)
 
     assert plan.grid_samples == 64 * 512
-    assert plan.context_samples == 8 * 64 * 512
+    assert plan.context_samples == 2 * 64 * 512
     assert all(segment.read_start % plan.grid_samples == 0 for segment in split_segments(100 * SAMPLE_RATE, plan))
 
 

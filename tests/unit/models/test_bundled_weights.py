@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from core.enhancement.loader import load_enhancer
-from core.enhancement.protocol import FloatArray, SignalStatistics
+from core.enhancement.protocol import Enhancer, FloatArray, SignalStatistics
 from core.models.checkpoints import BUNDLED_WEIGHTS, bundled_checkpoint, load_checkpoint
 
 BUNDLED = sorted(path.stem for path in BUNDLED_WEIGHTS.glob("*.safetensors"))
 
 
-def voiced(samples: int = 32_000) -> FloatArray:
+def voiced(sample_rate: int, *, seconds: float = 2.0) -> FloatArray:
     """Harmonics of 120 Hz below a falling spectrum, switched on and off three times a second."""
-    time_s = np.arange(samples) / 16_000
+    time_s = np.arange(round(seconds * sample_rate)) / sample_rate
     wav = sum(np.sin(2 * np.pi * 120 * k * time_s) / k for k in range(1, 25))
     gate = np.clip(4 * np.sin(2 * np.pi * 3 * time_s), 0, 1)
     return np.asarray(0.1 * wav * gate, dtype=np.float32)[np.newaxis]
@@ -45,25 +45,28 @@ def test_bundled_weights_verify_and_carry_card_and_attribution(name: str) -> Non
         assert Path(BUNDLED_WEIGHTS / attribution).is_file()
 
 
-def enhance(name: str, wav: FloatArray, models_dir: Path) -> FloatArray:
-    estimate = load_enhancer(name, models_dir=models_dir).enhance(wav, 16_000, statistics=statistics_of(wav))
+def enhance(enhancer: Enhancer, wav: FloatArray) -> FloatArray:
+    estimate = enhancer.enhance(wav, enhancer.info.sample_rate, statistics=statistics_of(wav))
     first: FloatArray = estimate[0]
     return first
 
 
-@pytest.mark.parametrize("name", BUNDLED)
-def test_bundled_model_lowers_hiss(name: str, tmp_path: Path) -> None:
-    clean = voiced()
+@pytest.fixture(scope="module", params=BUNDLED)
+def enhancer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Enhancer:
+    return load_enhancer(request.param, models_dir=tmp_path_factory.mktemp("models"))
+
+
+def test_bundled_model_lowers_hiss(enhancer: Enhancer) -> None:
+    clean = voiced(enhancer.info.sample_rate)
     noisy = clean + (0.02 * np.random.default_rng(0).standard_normal(clean.shape)).astype(np.float32)
 
-    assert snr_db(enhance(name, noisy, tmp_path), clean) > snr_db(noisy, clean) + 3
+    assert snr_db(enhance(enhancer, noisy), clean) > snr_db(noisy, clean) + 3
 
 
-@pytest.mark.parametrize("name", BUNDLED)
-def test_bundled_model_passes_clean_input_at_its_level_and_time(name: str, tmp_path: Path) -> None:
-    clean = voiced()
+def test_bundled_model_passes_clean_input_at_its_level_and_time(enhancer: Enhancer) -> None:
+    clean = voiced(enhancer.info.sample_rate)
 
-    estimate = enhance(name, clean, tmp_path)
+    estimate = enhance(enhancer, clean)
 
     assert snr_db(estimate, clean) > 12
     assert 20 * np.log10(np.std(estimate) / np.std(clean)) == pytest.approx(0, abs=1.5)
