@@ -211,6 +211,16 @@ def test_history_is_shown_at_every_validation_and_at_the_end(tmp_path: Path) -> 
     assert shown == [(2, 1), (4, 2), (5, 3), (5, 3)]
 
 
+def test_gradient_is_shortened_to_the_limit(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, optimiser=OptimiserSection(clip_norm=1e-3))
+
+    _, norm = trainer.train_step()
+
+    gradients = [parameter.grad for parameter in trainer.network.parameters() if parameter.grad is not None]
+    assert norm > 1e-2  # what is reported is the length before
+    assert torch.stack([gradient.norm() for gradient in gradients]).norm().item() == pytest.approx(1e-3, rel=1e-2)
+
+
 def test_frozen_parameters_do_not_move(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, freeze=("layers.0.*",))
     before = {key: value.clone() for key, value in trainer.network.named_parameters()}
