@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import problem_type
-from core.estimation.cost import relative_cost
+from core.estimation.estimate import Estimate, EstimateSource
 from core.jobs import InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 from core.model_catalogue import ListedModel
 from core.options import EnhanceOptions
@@ -229,16 +229,20 @@ class PresetView(BaseModel):
     title: str
     description: str
     model: str | None = Field(description="null: signal processing alone")
-    is_installed: bool = Field(description="Whether this server can run it")
+    is_installed: bool = Field(description="Whether the model is installed, as in `GET /models`")
     is_default: bool
     shifts: int
     overlap: float = Field(description="0..0.75 of a segment")
     relative_cost: float = Field(description="Passes of the model's network over the recording; 0: none runs")
+    rtf: float = Field(description="Processing seconds per second of audio on this server's device, as far as is known")
+    rtf_source: EstimateSource = Field(description="What `rtf` rests on, as in `POST /estimate`")
     chain: list[dict[str, Any]] = Field(description="DSP steps after the model, in order, with all their parameters")
     outputs: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, preset: Preset, options: EnhanceOptions, *, is_installed: bool, is_default: bool) -> Self:
+    def of(
+        cls, preset: Preset, options: EnhanceOptions, *, speed: Estimate, is_installed: bool, is_default: bool
+    ) -> Self:
         return cls(
             name=preset.name,
             version=preset.version,
@@ -249,7 +253,9 @@ class PresetView(BaseModel):
             is_default=is_default,
             shifts=options.shifts,
             overlap=options.overlap,
-            relative_cost=relative_cost(options),
+            relative_cost=speed.relative_cost,
+            rtf=speed.rtf,
+            rtf_source=speed.source,
             chain=[dict(step) for step in options.chain],
             outputs=[output.model_dump(mode="json") for output in options.outputs],
         )
@@ -280,7 +286,10 @@ class ModelView(_View):
     cpu_rtf: float | None = Field(description="Processing seconds per second of audio on one core; null: not known")
     how_to_get: str = Field(description="What the operator does to have it")
     figures: Mapping[str, float] = Field(description="What the training run of the weights that are here measured")
-    is_installed: bool
+    is_installed: bool = Field(
+        description="Whether its files are in the models folder of the API process, which has to be the workers' too; "
+        "a job for a model that is not there is refused."
+    )
 
     @classmethod
     def of(cls, listed: ListedModel) -> Self:

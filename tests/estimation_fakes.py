@@ -32,6 +32,7 @@ class FakeRunHistory:
         self._jobs = jobs
 
     def recent(self, preset: str, *, device: Device, now: datetime, limit: int) -> Sequence[PastRun]:
+        self._jobs.check()
         jobs = [
             job
             for job in sorted(self._jobs.every(), key=lambda job: job.id, reverse=True)

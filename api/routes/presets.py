@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter
 
-from api.deps import SettingsDep
+from api.deps import JobReaderDep, SettingsDep
 from api.schemas import PresetListView, PresetView
 from core.model_catalogue import find_model
 from core.options import resolve_options
@@ -14,8 +16,10 @@ router = APIRouter(prefix="/presets", tags=["catalogue"])
 
 
 @router.get("", summary="List presets")
-def list_presets(settings: SettingsDep) -> PresetListView:
-    """Every preset with its model, DSP chain and outputs, and whether this server has what it needs."""
+def list_presets(settings: SettingsDep, reader: JobReaderDep) -> PresetListView:
+    """Every preset with its model, DSP chain and outputs, how fast it is here, and whether this server has what it
+    needs."""
+    now = datetime.now(UTC)
     models_dir = settings.resolved_models_dir
     shown = [(preset, resolve_options(preset.name, operator=settings.operator_defaults)) for preset in PRESETS.values()]
     return PresetListView(
@@ -23,6 +27,7 @@ def list_presets(settings: SettingsDep) -> PresetListView:
             PresetView.of(
                 preset,
                 options,
+                speed=reader.forecaster.speed(options, now=now),
                 is_installed=options.model is None or find_model(options.model).is_installed(models_dir),
                 is_default=preset.name == DEFAULT_PRESET,
             )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from core.errors import EnhancerError
+from core.errors import EnhancerError, StorageError
 from core.estimation.benchmark import read_benchmark
-from core.estimation.estimate import RECENT_RUNS, estimate_run
+from core.estimation.estimate import RECENT_RUNS, Estimate, estimate_run
 from core.estimation.history import PastRun, RunHistory
 from core.estimation.queue_load import QueueLoad, QueueLoads
 from core.jobs import Device, Job
@@ -52,6 +52,14 @@ class Forecaster:
         wait_s = load.wait_s(job.lane, position, rtf_of=lambda preset: self._rtf_of(preset, job.device, now=now))
         return None if wait_s is None else float(round(wait_s + own_s))
 
+    def speed(self, options: EnhanceOptions, *, now: datetime) -> Estimate:
+        """The estimate for a second of audio on this server's device; without past runs while the database is away."""
+        device = Device(self._settings.device)
+        try:
+            return self._estimate(options, self._runs(options.preset, device, now=now), device)
+        except StorageError:
+            return self._estimate(options, (), device)
+
     def _processing_s(self, job: Job, *, now: datetime) -> float | None:
         if job.input.duration_s is None:
             return None
@@ -70,11 +78,13 @@ class Forecaster:
         return self._kept_or(("rtf", preset, device), lambda: self._rtf(options, device, now=now))
 
     def _rtf(self, options: EnhanceOptions, device: Device, *, now: datetime) -> float:
-        runs = self._runs(options.preset, device, now=now)
+        return self._estimate(options, self._runs(options.preset, device, now=now), device).rtf
+
+    def _estimate(self, options: EnhanceOptions, runs: Sequence[PastRun], device: Device) -> Estimate:
         benchmark = None
         if device is Device.CPU:
             benchmark = self._kept_or("benchmark", lambda: read_benchmark(self._settings.data_dir))
-        return estimate_run(options, audio_s=1.0, runs=runs, benchmark=benchmark).rtf
+        return estimate_run(options, audio_s=1.0, runs=runs, benchmark=benchmark)
 
     def _runs(self, preset: str, device: Device, *, now: datetime) -> list[PastRun]:
         return self._kept_or(

@@ -11,12 +11,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.routes import health
+from core.estimation.benchmark import BenchmarkRun, keep_runs
 from core.fleet.queue_state import STALLED_AFTER_S, QueueState
 from core.jobs import Device, Lane
 from core.model_catalogue import MODELS
 from core.options import resolve_options
 from core.presets import DEFAULT_PRESET, PRESETS
 from core.settings import Settings
+from tests.contracts.history import run_job
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
 from tests.monitoring_fakes import FakeFleet
 
@@ -39,6 +41,38 @@ def test_presets_tell_what_they_cost(client: TestClient) -> None:
     assert told["fast"] == pytest.approx(1.11, abs=0.01)
     assert told["high"] == pytest.approx(10.67, abs=0.01)
     assert (told["maximum"], told["speech"], told["clean-only"]) == (64, 1, 0)
+
+
+def test_presets_tell_how_fast_they_are_here_and_what_that_rests_on(
+    client: TestClient, settings: Settings, jobs: FakeJobRepository
+) -> None:
+    run_job(jobs, rtf=0.5, options=resolve_options("speech").model_dump(mode="json"))
+    run = BenchmarkRun(
+        preset="clean-only",
+        model=None,
+        relative_cost=0.0,
+        rtf=0.25,
+        duration_s=60.0,
+        threads=1,
+        measured_at=datetime.now(UTC),
+    )
+    keep_runs([run], settings.data_dir)
+
+    told = {preset["name"]: preset for preset in client.get("/api/v1/presets").json()["presets"]}
+
+    assert (told["speech"]["rtf"], told["speech"]["rtf_source"]) == (0.5, "measured")
+    assert (told["clean-only"]["rtf"], told["clean-only"]["rtf_source"]) == (0.25, "benchmark")
+    assert told["maximum"]["rtf_source"] == "default"
+    assert told["maximum"]["rtf"] > 50 * told["fast"]["rtf"]
+
+
+def test_presets_are_listed_while_the_database_is_away(client: TestClient, jobs: FakeJobRepository) -> None:
+    jobs.is_down = True
+
+    response = client.get("/api/v1/presets")
+
+    assert response.status_code == 200
+    assert {preset["rtf_source"] for preset in response.json()["presets"]} == {"default"}
 
 
 def test_preset_without_a_model_can_always_run(client: TestClient) -> None:
