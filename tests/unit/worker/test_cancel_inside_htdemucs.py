@@ -81,6 +81,7 @@ def test_a_cancelled_separation_stops_at_the_next_chunk(tmp_path: Path, bag: Bag
             models=ModelCache(lambda _: HTDemucsSeparator(bag, name="htdemucs", licence="MIT"), capacity=1),
             pipeline=run_pipeline,
             scratch_dir=settings.resolved_scratch_dir,
+            max_duration_s=settings.max_duration_s,
         ),
         settings=settings,
         worker="test",
