@@ -54,9 +54,13 @@ class WebServer:
 
 @contextmanager
 def web_server(
-    answer: Callable[[Received], Reply], *, ssl_context: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+    answer: Callable[[Received], Reply],
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    address: str = "127.0.0.1",
+    port: int = 0,
 ) -> Iterator[WebServer]:
-    """Serve on `address` until the block ends, over TLS with `ssl_context`."""
+    """Serve on `address` until the block ends, over TLS with `ssl_context`; `port` 0 takes a free one."""
     server = WebServer(answer)
 
     class Handler(BaseHTTPRequestHandler):
@@ -84,7 +88,7 @@ def web_server(
         def handle_error(self, request: object, client_address: object) -> None:
             """Nothing: clients that hang up are part of the tests."""
 
-    http = Http((address, 0), Handler)
+    http = Http((address, port), Handler)
     server.port = http.server_address[1]
     if ssl_context is not None:
         server.scheme = "https"
