@@ -41,7 +41,7 @@ export function useShortcuts(player: Player, { ids, onMatch }: Options): void {
 export function ShortcutHelp(): ReactElement {
   return (
     <details className="text-sm text-muted">
-      <summary className="inline-block rounded py-1">Keyboard shortcuts</summary>
+      <summary className="w-fit rounded py-1">Keyboard shortcuts</summary>
       <dl className="mt-2 grid grid-cols-[auto_1fr] gap-x-4 gap-y-1.5">
         {KEYS.map(([keys, effect]) => (
           <div key={keys} className="contents">

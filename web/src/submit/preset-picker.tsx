@@ -27,7 +27,7 @@ export function PresetPicker({ presets, current, duration_s }: Props): ReactElem
       </fieldset>
       {missing.length > 0 && (
         <details className="mt-3 text-sm text-muted">
-          <summary className="inline-block rounded py-1">
+          <summary className="w-fit rounded py-1">
             {missing.length} more need models that this server does not have
           </summary>
           <dl className="mt-2 grid gap-x-6 gap-y-3 sm:grid-cols-2 xl:grid-cols-3">
