@@ -139,7 +139,8 @@ class Trainer(Generic[ReportT]):
                 break
         if self._workers.is_first:
             self.save_state()
-            self.on_validated(self.history)
+            if not self.history.validations or self.history.validations[-1]["step"] != self.step:
+                self.on_validated(self.history)
         return self.history
 
     @property

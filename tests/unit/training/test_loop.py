@@ -208,7 +208,17 @@ def test_history_is_shown_at_every_validation_and_at_the_end(tmp_path: Path) -> 
 
     trainer.run()
 
-    assert shown == [(2, 1), (4, 2), (5, 3), (5, 3)]
+    assert shown == [(2, 1), (4, 2), (5, 3)]
+
+
+def test_history_of_a_run_that_is_stopped_between_validations_is_shown_too(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, steps=50, max_minutes=0.0)
+    shown: list[int] = []
+    trainer.on_validated = lambda history: shown.append(len(history.steps))
+
+    trainer.run()
+
+    assert shown == [1]
 
 
 def test_gradient_is_shortened_to_the_limit(tmp_path: Path) -> None:
