@@ -82,6 +82,7 @@ def open_backend(settings: Settings) -> Backend:
             retention_s=settings.retention_s,
             key_max_running=settings.key_max_running,
             key_limits=settings.key_limits,
+            has_server_clock=engine.dialect.name == "postgresql",
         ),
         queue=CeleryJobQueue(make_celery(settings)),
         keys=SqlKeyRepository(engine),

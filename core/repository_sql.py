@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
-from sqlalchemy import Engine, delete, select, text, tuple_, update
+from sqlalchemy import Engine, delete, func, select, text, tuple_, update
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
@@ -53,7 +53,8 @@ class SqlJobRepository:
     `max_attempts` runs are begun before a job that loses its worker each time fails; `resend_after_s` is the first
     delay of core.run_policy.resend_delay_s; the files of a job that ends without outputs are kept for `retention_s`;
     `key_max_running` jobs of one API key run at a time (one or two more when workers claim at the same moment);
-    `key_limits` say how many more it may submit.
+    `key_limits` say how many more it may submit. With `has_server_clock` (Postgres) leases begin and end by the
+    database server's clock, and not by the `now` of the machines that hold them, whose clocks may differ or jump.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class SqlJobRepository:
         retention_s: float = DEFAULT_RETENTION_S,
         key_max_running: int | None = None,
         key_limits: Limits = NO_LIMITS,
+        has_server_clock: bool = False,
     ) -> None:
         self._engine = engine
+        self._has_server_clock = has_server_clock
         self._key_limits = key_limits
         self._key_max_running = key_max_running
         self._retention = timedelta(seconds=retention_s)
@@ -198,8 +201,9 @@ class SqlJobRepository:
         """The job whose turn it is in the queue of `job_id`, or `job_id` itself when its worker is lost -> running."""
         if not is_id(job_id):
             return None
-        columns = claimed_columns(worker=worker, lease_s=lease_s, now=now)
         with write_session(self._engine) as session:
+            now = self._lease_time(session, now)
+            columns = claimed_columns(worker=worker, lease_s=lease_s, now=now)
             if _update(session, job_id, has_expired(now, JobStatus.RUNNING), ~self._is_out_of_attempts(), **columns):
                 return _load(session, job_id)
             # Whoever is faster takes the turn; then there is another, or none.
@@ -211,6 +215,7 @@ class SqlJobRepository:
     def extend_lease(self, job_id: str, *, lease_token: str, lease_s: float, now: datetime) -> JobStatus:
         """Heartbeat; the job's status."""
         with write_session(self._engine) as session:
+            now = self._lease_time(session, now)
             status = _update(session, job_id, holds(lease_token), lease_expires_at=now + timedelta(seconds=lease_s))
             return status or _refuse(session, job_id, lease_token)
 
@@ -303,6 +308,7 @@ class SqlJobRepository:
     ) -> None:
         """running -> queued, sent by the sweeper after `retry_after_s`."""
         with write_session(self._engine) as session:
+            now = self._lease_time(session, now)
             released = _update(
                 session,
                 job_id,
@@ -323,22 +329,23 @@ class SqlJobRepository:
 
     def sweep(self, *, now: datetime, limit: int = 500) -> SweepResult:
         """Heal expired leases; the queued jobs whose message is due, and the jobs that ended here."""
-        is_lost = has_expired(now, JobStatus.RUNNING)
-        cancel = (
-            update(JobRow)
-            .where(has_expired(now, JobStatus.CANCELLING))
-            .values(**self._ended_columns(JobStatus.CANCELLED, now))
-            .returning(JobRow.id)
-        )
-        give_up = (
-            update(JobRow)
-            .where(is_lost, self._is_out_of_attempts())
-            .values(**self._ended_columns(JobStatus.FAILED, now), **error_columns(WORKER_LOST))
-            .returning(JobRow.id)
-        )
-        requeue = update(JobRow).where(is_lost).values(**requeued_columns(now))
-        due = select(JobRow).where(is_queued(), JobRow.send_due_at <= now).order_by(JobRow.send_due_at).limit(limit)
         with write_session(self._engine) as session:
+            now = self._lease_time(session, now)
+            is_lost = has_expired(now, JobStatus.RUNNING)
+            cancel = (
+                update(JobRow)
+                .where(has_expired(now, JobStatus.CANCELLING))
+                .values(**self._ended_columns(JobStatus.CANCELLED, now))
+                .returning(JobRow.id)
+            )
+            give_up = (
+                update(JobRow)
+                .where(is_lost, self._is_out_of_attempts())
+                .values(**self._ended_columns(JobStatus.FAILED, now), **error_columns(WORKER_LOST))
+                .returning(JobRow.id)
+            )
+            requeue = update(JobRow).where(is_lost).values(**requeued_columns(now))
+            due = select(JobRow).where(is_queued(), JobRow.send_due_at <= now).order_by(JobRow.send_due_at).limit(limit)
             ended_ids = [
                 *session.scalars(cancel, execution_options=_NO_SYNC),
                 *session.scalars(give_up, execution_options=_NO_SYNC),
@@ -361,6 +368,12 @@ class SqlJobRepository:
 
     def _is_out_of_attempts(self) -> Any:  # noqa: ANN401 - a SQL condition
         return JobRow.attempt - JobRow.uncounted_attempts >= self._max_attempts
+
+    def _lease_time(self, session: Session, now: datetime) -> datetime:
+        """What time it is for leases: the database server's time, if it is to say so, else `now`."""
+        if not self._has_server_clock:
+            return now
+        return cast(datetime, session.scalar(select(func.clock_timestamp())))
 
     def _ended_columns(self, status: JobStatus, now: datetime) -> dict[str, Any]:
         # The token stays: it tells a repeated call of the same run from a stranger's.

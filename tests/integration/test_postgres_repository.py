@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from core.database import engine_of
 from core.errors import InvalidInput, StorageError
+from core.jobs import JobStatus
 from core.repository_sql import SqlJobRepository
 from tests.contracts.races import RaceContract
 from tests.contracts.repository import MAX_ATTEMPTS, RESEND_AFTER_S, RepositoryContract
@@ -37,6 +39,47 @@ class TestPostgresRepository(RepositoryContract, SweepContract, RaceContract, Re
 
         with pytest.raises(StorageError):
             repository.check()
+
+
+class TestServerClock:
+    """Leases by the database server's clock, whatever the clocks of the machines that hold them say."""
+
+    @pytest.fixture
+    def repository(self, postgres_database: str) -> Iterator[SqlJobRepository]:
+        engine = engine_of(postgres_database)
+        yield SqlJobRepository(engine, max_attempts=MAX_ATTEMPTS, has_server_clock=True)
+        engine.dispose()
+
+    @pytest.mark.parametrize("skew_s", [-86_400.0, -600.0, 600.0, 86_400.0])
+    def test_a_worker_whose_clock_is_wrong_keeps_its_lease_and_no_longer_than_it_lives(
+        self, repository: SqlJobRepository, skew_s: float
+    ) -> None:
+        now = datetime.now(UTC)
+        skewed = now + timedelta(seconds=skew_s)
+        job = make_job(created_at=now)
+        repository.add(job)
+
+        claimed = repository.claim(job.id, worker="a", lease_s=60.0, now=skewed)
+
+        assert claimed is not None
+        assert repository.sweep(now=now).to_send == []
+        assert repository.sweep(now=skewed).to_send == []
+        assert repository.claim(job.id, worker="b", lease_s=60.0, now=skewed + timedelta(hours=1)) is None
+        token = claimed.lease_token or ""
+        repository.extend_lease(job.id, lease_token=token, lease_s=-1.0, now=skewed)
+        assert [lost.id for lost in repository.sweep(now=skewed).to_send] == [job.id]
+
+    def test_a_clock_that_jumps_between_two_heartbeats_costs_nothing(self, repository: SqlJobRepository) -> None:
+        now = datetime.now(UTC)
+        job = make_job(created_at=now)
+        repository.add(job)
+        claimed = repository.claim(job.id, worker="a", lease_s=60.0, now=now)
+        assert claimed is not None
+
+        for jump in (timedelta(days=1), timedelta(days=-1)):
+            repository.extend_lease(job.id, lease_token=claimed.lease_token or "", lease_s=60.0, now=now + jump)
+            assert repository.sweep(now=now + jump).ended == []
+            assert repository.get(job.id).status is JobStatus.RUNNING
 
 
 class TestPostgresTurns(TurnsContract):
