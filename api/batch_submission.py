@@ -24,7 +24,7 @@ from core.idempotency import IdempotentAttempt, fingerprint_of, parse_key
 from core.ids import new_id
 from core.jobs import BatchPlace, Problem
 from core.outbound.fetch import name_of
-from core.services import JobRequest, check_request, discard_input
+from core.services import JobRequest, discard_input
 from core.webhooks.events import Webhook
 from core.webhooks.service import check_webhook
 
@@ -140,14 +140,14 @@ def _check_requests(received: ReceivedBatch, desk: SubmissionDesk) -> None:
     """Raise what is wrong with the source or the options of any item before the first becomes a job."""
     if received.source is not None:
         desk.backend.sources.check(received.source.location)
-        check_request(received.source.request, outbound=desk.backend.outbound, settings=desk.settings)
+        desk.check_request(received.source.request)
     checked: list[JobRequest] = []
     for position, item in enumerate(received.items):
         request = replace(item.request, metadata={})
         if request in checked:
             continue
         try:
-            check_request(request, outbound=desk.backend.outbound, settings=desk.settings)
+            desk.check_request(request)
         except EnhancerError as error:
             if not checked and position == 0:
                 raise

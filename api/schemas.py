@@ -287,8 +287,8 @@ class ModelView(_View):
     how_to_get: str = Field(description="What the operator does to have it")
     figures: Mapping[str, float] = Field(description="What the training run of the weights that are here measured")
     is_installed: bool = Field(
-        description="Whether its files are in the models folder of the API process, which has to be the workers' too; "
-        "a job for a model that is not there is refused."
+        description="Whether every live worker has it; while there is none, whether the API's own machine does. "
+        "A job for a model that is not installed is refused."
     )
 
     @classmethod

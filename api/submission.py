@@ -23,9 +23,10 @@ from core.errors import Conflict, NotFound
 from core.idempotency import IdempotentAttempt, fingerprint_of, parse_key
 from core.jobs import InputFile, Job
 from core.object_keys import input_key
+from core.options import EnhanceOptions
 from core.references import check_comparable, reference_at, reference_of_upload, reference_received
 from core.repository import has_job
-from core.services import InputUpload, check_request, submit_job, submit_unfetched, submit_url
+from core.services import InputUpload, JobRequest, check_request, submit_job, submit_unfetched, submit_url
 from core.settings import Settings
 from core.sources.source import SourceObject
 from core.uploads.services import find_upload, taken
@@ -97,7 +98,7 @@ class SubmissionDesk:
         upload = self._find_upload(incoming.job_id)
         if upload.status is not UploadStatus.COMPLETE:
             raise Conflict(f"The upload is {upload.status}. Complete it first.")
-        check_request(incoming.request, outbound=self.backend.outbound, settings=self.settings)
+        self.check_request(incoming.request)
         result = self._find_result(incoming, sha256=upload.sha256 or "", size_bytes=upload.bytes)
         if result is not None:
             return result, FOUND
@@ -113,7 +114,7 @@ class SubmissionDesk:
         if reference is None:
             yield None
             return
-        check_comparable(check_request(incoming.request, outbound=self.backend.outbound, settings=self.settings))
+        check_comparable(self.check_request(incoming.request))
         if isinstance(reference, InputUpload):
             with reference_received(reference, desk=desk, settings=self.settings) as stored:
                 yield stored
@@ -123,6 +124,12 @@ class SubmissionDesk:
             upload = self._reference_upload(reference)
             with reference_of_upload(upload, job_id=incoming.job_id, desk=desk, settings=self.settings) as stored:
                 yield stored
+
+    def check_request(self, request: JobRequest) -> EnhanceOptions:
+        """What core.services.check_request says of the request on this server."""
+        return check_request(
+            request, outbound=self.backend.outbound, settings=self.settings, installed=self.backend.installed
+        )
 
     def _reference_upload(self, reference: InputReference) -> Upload:
         return find_upload(reference.upload_id or "", desk=self.backend.uploads, caller=self.caller)
@@ -148,7 +155,7 @@ class SubmissionDesk:
             reference_sha256 = self._reference_upload(reference).sha256
         return find_result(
             sha256,
-            check_request(request, outbound=self.backend.outbound, settings=self.settings),
+            self.check_request(request),
             size_bytes=size_bytes,
             reference_sha256=reference_sha256,
             owner=self.caller.owner,
@@ -172,6 +179,7 @@ class SubmissionDesk:
             queue=self.backend.queue,
             outbound=self.backend.outbound,
             settings=self.settings,
+            installed=self.backend.installed,
             now=datetime.now(UTC),
         )
 
@@ -185,6 +193,7 @@ class SubmissionDesk:
             queue=self.backend.queue,
             outbound=self.backend.outbound,
             settings=self.settings,
+            installed=self.backend.installed,
             now=datetime.now(UTC),
         )
 
@@ -199,6 +208,7 @@ class SubmissionDesk:
             queue=self.backend.queue,
             outbound=self.backend.outbound,
             settings=self.settings,
+            installed=self.backend.installed,
             now=datetime.now(UTC),
         )
 

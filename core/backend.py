@@ -20,6 +20,7 @@ from core.estimation.history_sql import SqlRunHistory
 from core.estimation.queue_load import QueueLoads
 from core.estimation.queue_load_sql import SqlQueueLoads
 from core.fleet.fleet_sql import SqlFleet
+from core.fleet.installed import InstalledModels
 from core.idempotency import IdempotencyRepository
 from core.idempotency_sql import SqlIdempotencyRepository
 from core.monitoring.census import CensusTaker
@@ -56,6 +57,7 @@ class Backend:
     loads: QueueLoads
     deliveries: SqlOutbox
     fleet: SqlFleet
+    installed: InstalledModels
     census: CensusTaker
     outbound: OutboundClient
     sources: Sources
@@ -73,6 +75,7 @@ def open_backend(settings: Settings) -> Backend:
     engine = create_engine_for(settings)
     store = open_store(settings)
     parts = store.parts() if isinstance(store, S3ObjectStore) else StoredParts(store)
+    fleet = SqlFleet(engine, key_max_running=settings.key_max_running)
     return Backend(
         store=store,
         jobs=SqlJobRepository(
@@ -94,7 +97,8 @@ def open_backend(settings: Settings) -> Backend:
         loads=SqlQueueLoads(engine),
         deliveries=SqlOutbox(engine),
         census=SqlCensusTaker(engine),
-        fleet=SqlFleet(engine, key_max_running=settings.key_max_running),
+        fleet=fleet,
+        installed=InstalledModels(fleet, settings=settings),
         outbound=OutboundClient(allow=settings.webhook_allow),
         sources=Sources(
             store.source() if isinstance(store, S3ObjectStore) else None,

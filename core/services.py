@@ -17,6 +17,7 @@ from core.access.keys import Caller
 from core.audio.isolation import probe_isolated
 from core.errors import Gone, InputTooLarge, ModelUnavailable, NotFound, QueueError, StorageError, UnsupportedMedia
 from core.file_names import safe_file_name
+from core.fleet.installed import InstalledModels
 from core.jobs import BatchPlace, Device, InputFile, Job, JobStatus, Lane, Progress
 from core.model_catalogue import Origin, find_model
 from core.monitoring.tracing import current_traceparent, span
@@ -115,15 +116,19 @@ class InputUpload:
         self._writer.__exit__(kind, error, trace)
 
 
-def check_request(request: JobRequest, *, outbound: OutboundClient, settings: Settings) -> EnhanceOptions:
+def check_request(
+    request: JobRequest, *, outbound: OutboundClient, settings: Settings, installed: InstalledModels | None = None
+) -> EnhanceOptions:
     """The resolved options; UnknownPreset, InvalidOptions or ModelUnavailable when the job could not run.
 
-    ForbiddenUrl when its webhook must not be called.
+    `installed` knows the workers' models; None stands for those of this machine. ForbiddenUrl when its webhook must not
+    be called.
     """
     options = resolve_options(request.preset, request.overrides, request.outputs, operator=settings.operator_defaults)
     if options.model is not None:
         record = find_model(options.model)
-        if not record.is_installed(settings.resolved_models_dir):
+        has_model = record.is_installed(settings.resolved_models_dir)
+        if not (has_model if installed is None else installed.has(record.name)):
             remedy = f" The operator can: `limpid models pull {record.name}`." if record.origin is Origin.PULLED else ""
             raise ModelUnavailable(
                 f"Preset {options.preset!r} needs the model {record.name!r}, which is not installed.{remedy}"
@@ -146,6 +151,7 @@ def submit_job(
     queue: JobQueue,
     outbound: OutboundClient,
     settings: Settings,
+    installed: InstalledModels | None = None,
     now: datetime,
 ) -> Job:
     """Make a job of the stored recording, `owner`'s, and tell the workers; returns it as queued.
@@ -158,7 +164,7 @@ def submit_job(
     with ExitStack() as undo:
         if not is_kept:
             undo.callback(discard_input, store, job_id)
-        options = check_request(request, outbound=outbound, settings=settings)
+        options = check_request(request, outbound=outbound, settings=settings, installed=installed)
         input_file = probe_stored(stored, store=store, settings=settings, track=options.track)
         job = _new_job(
             job_id,
@@ -187,6 +193,7 @@ def submit_url(
     queue: JobQueue,
     outbound: OutboundClient,
     settings: Settings,
+    installed: InstalledModels | None = None,
     now: datetime,
 ) -> Job:
     """Make a job of the recording at `url`, `owner`'s, which the worker fetches; returns it as queued.
@@ -204,6 +211,7 @@ def submit_url(
         queue=queue,
         outbound=outbound,
         settings=settings,
+        installed=installed,
         now=now,
     )
 
@@ -219,10 +227,11 @@ def submit_unfetched(
     queue: JobQueue,
     outbound: OutboundClient,
     settings: Settings,
+    installed: InstalledModels | None = None,
     now: datetime,
 ) -> Job:
     """Make a job of a recording whose place is known to be allowed; the worker fetches it. Raises as check_request."""
-    options = check_request(request, outbound=outbound, settings=settings)
+    options = check_request(request, outbound=outbound, settings=settings, installed=installed)
     if input_file.bytes > settings.max_upload_bytes:
         raise InputTooLarge(f"The file has {input_file.bytes} bytes; the limit is {settings.max_upload_bytes}.")
     job = _new_job(

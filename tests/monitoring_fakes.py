@@ -16,8 +16,14 @@ class FakeFleet:
 
     def __init__(self) -> None:
         self.queues: Sequence[QueueState] = [QueueState(device=device, lane=lane) for device in Device for lane in Lane]
+        self.worker_models: frozenset[str] | None = None  # no worker
         self.is_down = False
         self.asked = 0
+
+    def models(self, device: Device, *, now: datetime) -> frozenset[str] | None:
+        if self.is_down:
+            raise StorageError("The database did not answer.")
+        return self.worker_models
 
     def states(self, *, now: datetime) -> Sequence[QueueState]:
         self.asked += 1

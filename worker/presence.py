@@ -27,11 +27,13 @@ class Presence:
         *,
         name: str,
         queues: Sequence[str],
+        find_models: Callable[[], Sequence[str]] | None = None,
         interval_s: float = BEAT_INTERVAL_S,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._registry = registry
         self._name, self._queues = name, tuple(queues)
+        self._find_models = find_models  # asked at each beat: the operator may install one at any time
         self._interval_s, self._clock = interval_s, clock
         self._idle_since: datetime | None = clock()
         self._has_ended = threading.Event()
@@ -64,7 +66,13 @@ class Presence:
     def _keep_beating(self) -> None:
         while True:
             try:
-                self._registry.beat(self._name, queues=self._queues, idle_since=self._idle_since, now=self._clock())
+                self._registry.beat(
+                    self._name,
+                    queues=self._queues,
+                    idle_since=self._idle_since,
+                    now=self._clock(),
+                    models=None if self._find_models is None else self._find_models(),
+                )
             except TransientError as error:
                 logger.info("beat failed", extra={"worker": self._name, "reason": error.detail})
             except Exception:

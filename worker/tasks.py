@@ -18,6 +18,7 @@ from celery import Celery
 
 from core.backend import Backend, open_backend
 from core.errors import TransientError
+from core.fleet.installed import installed_here
 from core.monitoring.tracing_setup import start_tracing
 from core.queue import DELIVER_TASK, RUN_JOB_TASK, SWEEP_TASK
 from core.retention import expire_jobs
@@ -122,7 +123,8 @@ class ProcessContext:
     def announce(self, queues: Sequence[str], *, is_pool_child: bool) -> None:
         """Say in the database, from now on, that this process takes tasks from `queues`."""
         self._is_pool_child = is_pool_child
-        self._presence = Presence(self.backend.fleet, name=self.name, queues=queues)
+        find_models = functools.partial(installed_here, self._settings)
+        self._presence = Presence(self.backend.fleet, name=self.name, queues=queues, find_models=find_models)
         self._presence.start()
         self._finish_tracing = start_tracing(self._settings, service="limpid-worker")
 

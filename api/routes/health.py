@@ -11,10 +11,10 @@ from importlib.metadata import version
 import anyio
 from fastapi import APIRouter, Response
 
-from api.deps import BackendDep, CensusDep, SettingsDep
+from api.deps import BackendDep, CensusDep
 from api.schemas import HealthView, ReadinessView, SystemView
 from core.errors import EnhancerError, WorkersAbsent, WorkersStalled
-from core.model_catalogue import list_models
+from core.model_catalogue import MODELS
 from core.monitoring.census import RecentCensus
 from core.presets import DEFAULT_PRESET
 
@@ -55,9 +55,9 @@ async def get_readiness(backend: BackendDep, census: CensusDep, response: Respon
 
 
 @router.get("/api/health", summary="Server status and models", tags=["simple"])
-def get_system(settings: SettingsDep) -> SystemView:
+def get_system(backend: BackendDep) -> SystemView:
     """For clients of `POST /api/enhance`."""
-    installed = [listed.record.name for listed in list_models(settings.resolved_models_dir) if listed.is_installed]
+    installed = [name for name in MODELS if backend.installed.has(name)]
     return SystemView(version=version("limpid"), default_preset=DEFAULT_PRESET, models=installed)
 
 

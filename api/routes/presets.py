@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 
-from api.deps import JobReaderDep, SettingsDep
+from api.deps import BackendDep, JobReaderDep, SettingsDep
 from api.schemas import PresetListView, PresetView
-from core.model_catalogue import find_model
 from core.options import resolve_options
 from core.presets import DEFAULT_PRESET, PRESETS
 
@@ -16,11 +15,10 @@ router = APIRouter(prefix="/presets", tags=["catalogue"])
 
 
 @router.get("", summary="List presets")
-def list_presets(settings: SettingsDep, reader: JobReaderDep) -> PresetListView:
+def list_presets(backend: BackendDep, settings: SettingsDep, reader: JobReaderDep) -> PresetListView:
     """Every preset with its model, DSP chain and outputs, how fast it is here, and whether this server has what it
     needs."""
     now = datetime.now(UTC)
-    models_dir = settings.resolved_models_dir
     shown = [(preset, resolve_options(preset.name, operator=settings.operator_defaults)) for preset in PRESETS.values()]
     return PresetListView(
         presets=[
@@ -28,7 +26,7 @@ def list_presets(settings: SettingsDep, reader: JobReaderDep) -> PresetListView:
                 preset,
                 options,
                 speed=reader.forecaster.speed(options, now=now),
-                is_installed=options.model is None or find_model(options.model).is_installed(models_dir),
+                is_installed=options.model is None or backend.installed.has(options.model),
                 is_default=preset.name == DEFAULT_PRESET,
             )
             for preset, options in shown

@@ -29,9 +29,22 @@ class SqlFleet:
         self._engine = engine
         self._key_max_running = key_max_running
 
-    def beat(self, name: str, *, queues: Sequence[str], idle_since: datetime | None, now: datetime) -> None:
+    def beat(
+        self,
+        name: str,
+        *,
+        queues: Sequence[str],
+        idle_since: datetime | None,
+        now: datetime,
+        models: Sequence[str] | None = None,
+    ) -> None:
         """Note that the process is there."""
-        news: dict[str, Any] = {"queues": [*queues], "seen_at": now, "idle_since": idle_since}
+        news: dict[str, Any] = {
+            "queues": [*queues],
+            "models": None if models is None else [*models],
+            "seen_at": now,
+            "idle_since": idle_since,
+        }
         known = update(WorkerRow).where(WorkerRow.name == name).values(**news).returning(WorkerRow.name)
         with write_session(self._engine) as session:
             if session.scalar(known) is None:
@@ -48,11 +61,19 @@ class SqlFleet:
         with write_session(self._engine) as session:
             return len(session.scalars(gone).all())
 
+    def models(self, device: Device, *, now: datetime) -> frozenset[str] | None:
+        """Names of the models that each of the live processes has that take jobs for `device`; None without one."""
+        served = {job_queue_name(device, lane) for lane in Lane}
+        with read_session(self._engine) as session:
+            live = _live(session, now)
+        told = [frozenset(worker.models) for worker in live if worker.models is not None and served & {*worker.queues}]
+        return frozenset.intersection(*told) if told else None
+
     def states(self, *, now: datetime) -> Sequence[QueueState]:
         """Every queue of jobs. A handful of queries, each answered by an index, however long the queues are."""
         with read_session(self._engine) as session:
             waiting, running = _counts(session, is_queued()), _counts(session, is_held())
-            live = session.scalars(select(WorkerRow).where(WorkerRow.seen_at > now - timedelta(seconds=LIVE_S))).all()
+            live = _live(session, now)
             return [
                 self._state(session, device, lane, waiting=waiting, running=running, live=live, now=now)
                 for device in Device
@@ -87,6 +108,10 @@ class SqlFleet:
         heads = runnable_heads(session, device, lane, key_max_running=self._key_max_running, now=now)
         queued_at = func.coalesce(JobRow.queued_at, JobRow.created_at)
         return session.scalar(select(func.min(queued_at)).where(JobRow.id.in_(heads)))
+
+
+def _live(session: Session, now: datetime) -> Sequence[WorkerRow]:
+    return session.scalars(select(WorkerRow).where(WorkerRow.seen_at > now - timedelta(seconds=LIVE_S))).all()
 
 
 def _counts(session: Session, condition: Any) -> Mapping[tuple[str, str], int]:  # noqa: ANN401 - a SQL condition

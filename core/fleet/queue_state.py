@@ -58,8 +58,17 @@ class QueueState:
 class WorkerRegistry(Protocol):
     """Where worker processes say that they are there."""
 
-    def beat(self, name: str, *, queues: Sequence[str], idle_since: datetime | None, now: datetime) -> None:
-        """The process `name` serves `queues`; `idle_since` None: it is busy."""
+    def beat(
+        self,
+        name: str,
+        *,
+        queues: Sequence[str],
+        idle_since: datetime | None,
+        now: datetime,
+        models: Sequence[str] | None = None,
+    ) -> None:
+        """The process `name` serves `queues`, has `models` installed (None: it does not say), and has been idle since
+        `idle_since` (None: it is busy)."""
         ...
 
     def forget(self, name: str) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.tables import Base
+from core.tables import Base, JsonColumn
 
 
 class WorkerRow(Base):
@@ -17,6 +17,7 @@ class WorkerRow(Base):
 
     name: Mapped[str] = mapped_column(String(255), primary_key=True)  # as jobs.worker has it
     queues: Mapped[list[str]]
+    models: Mapped[list[str] | None] = mapped_column(JsonColumn)  # installed where it runs; None: it does not say
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     idle_since: Mapped[datetime | None]  # None: it has a task

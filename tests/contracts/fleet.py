@@ -101,6 +101,17 @@ class FleetContract:
 
         assert self.state(fleet, at_s=10).idle_since == NOON
 
+    def test_installed_is_what_every_live_worker_of_the_device_has(self, fleet: SqlFleet) -> None:
+        everything = {"idle_since": None, "now": NOON}
+        fleet.beat("host:1", queues=["cpu.interactive"], models=["a", "b"], **everything)
+        fleet.beat("host:2", queues=["cpu.bulk"], models=["b", "c"], **everything)
+        fleet.beat("host:3", queues=["maintenance"], models=[], **everything)
+        fleet.beat("host:4", queues=["cpu.bulk"], **everything)  # of an earlier version: it does not say
+
+        assert fleet.models(Device.CPU, now=after(1)) == {"b"}
+        assert fleet.models(Device.GPU, now=after(1)) is None
+        assert fleet.models(Device.CPU, now=after(LIVE_S)) is None
+
     def test_a_process_that_ends_is_forgotten_at_once(self, fleet: SqlFleet) -> None:
         fleet.beat("host:1", queues=["cpu.interactive"], idle_since=NOON, now=NOON)
 

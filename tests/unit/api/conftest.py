@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 from api.main import create_app
 from core.backend import Backend
 from core.database import engine_of
+from core.fleet.installed import InstalledModels
 from core.outbound.client import OutboundClient
 from core.settings import Settings
 from core.sources.source import Sources
@@ -75,6 +77,11 @@ def census_taker() -> FakeCensusTaker:
     return FakeCensusTaker()
 
 
+def _hours() -> Callable[[], float]:
+    """A clock by which an hour passes whenever somebody looks: nothing is kept."""
+    return map(float, itertools.count(0, 3600)).__next__
+
+
 @pytest.fixture
 def backend(
     store: FakeObjectStore,
@@ -87,6 +94,7 @@ def backend(
     fleet: FakeFleet,
     census_taker: FakeCensusTaker,
     loads: FakeQueueLoads,
+    settings: Settings,
 ) -> Iterator[Backend]:
     engine = engine_of("sqlite://")  # without tables: the tests of webhooks bring their own
     yield Backend(
@@ -102,6 +110,7 @@ def backend(
         batches=batches,
         deliveries=SqlOutbox(engine),
         fleet=fleet,
+        installed=InstalledModels(fleet, settings=settings, clock=_hours()),
         census=census_taker,
         outbound=OutboundClient(resolve=fake_resolve),
         sources=Sources(None, allowed=(), own_bucket="limpid"),

@@ -21,6 +21,9 @@ from core.settings import Settings
 from tests.contracts.history import run_job
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
 from tests.monitoring_fakes import FakeFleet
+from tests.unit.api.recordings import wav
+
+JOBS = "/api/v1/jobs"
 
 
 def test_every_preset_is_listed_with_what_it_resolves_to(client: TestClient) -> None:
@@ -94,6 +97,41 @@ def test_models_tell_licence_and_installation(client: TestClient, settings: Sett
     assert told["dns48"]["is_non_commercial"] is True
     assert told["dns64"]["is_installed"] is False
     assert told["htdemucs"]["stems"] == ["drums", "bass", "other", "vocals"]
+
+
+def test_models_are_those_of_the_workers_where_there_are_any(
+    client: TestClient, settings: Settings, fleet: FakeFleet
+) -> None:
+    settings.resolved_models_dir.mkdir(parents=True)
+    (settings.resolved_models_dir / MODELS["dns64"].files[0].name).write_bytes(b"weights")  # here, and not there
+    fleet.worker_models = frozenset({"limpid-speech", "dns48"})
+
+    models = {model["name"]: model["is_installed"] for model in client.get("/api/v1/models").json()["models"]}
+    presets = {preset["name"]: preset["is_installed"] for preset in client.get("/api/v1/presets").json()["presets"]}
+
+    assert [name for name, is_installed in models.items() if is_installed] == ["limpid-speech", "dns48"]
+    assert (presets["speech-dns48"], presets["speech-cnn"], presets["clean-only"]) == (True, False, True)
+    assert client.get("/api/health").json()["models"] == ["limpid-speech", "dns48"]
+
+
+def test_job_is_taken_for_a_model_that_the_workers_have_and_refused_for_one_they_lack(
+    client: TestClient, fleet: FakeFleet
+) -> None:
+    fleet.worker_models = frozenset({"dns48"})
+
+    def submit(preset: str) -> int:
+        return client.post(JOBS, files={"file": ("talk.wav", wav())}, data={"preset": preset}).status_code
+
+    assert (submit("speech-dns48"), submit("speech")) == (202, 409)
+
+
+def test_own_models_count_while_the_database_is_away(client: TestClient, fleet: FakeFleet) -> None:
+    fleet.worker_models = frozenset({"dns48"})
+    fleet.is_down = True
+
+    told = {model["name"]: model["is_installed"] for model in client.get("/api/v1/models").json()["models"]}
+
+    assert (told["dns48"], told["limpid-speech"]) == (False, True)
 
 
 def test_liveness_asks_nobody(client: TestClient, store: FakeObjectStore, jobs: FakeJobRepository) -> None:

@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from api.main import create_app
 from core.backend import Backend
 from core.database import create_engine_for
+from core.fleet.installed import InstalledModels
 from core.jobs import Device, Lane
 from core.outbound.client import OutboundClient
 from core.settings import Settings
@@ -85,6 +86,7 @@ def transport(
         batches=FakeBatchRepository(jobs),
         deliveries=SqlOutbox(create_engine_for(settings)),
         fleet=FakeFleet(),
+        installed=InstalledModels(FakeFleet(), settings=settings),
         census=FakeCensusTaker(),
         loads=FakeQueueLoads(),
         outbound=OutboundClient(resolve=fake_resolve),

@@ -21,8 +21,17 @@ class RecordingRegistry:
         self.forgotten: list[str] = []
         self.is_down = False
 
-    def beat(self, name: str, *, queues: Sequence[str], idle_since: datetime | None, now: datetime) -> None:
+    def beat(
+        self,
+        name: str,
+        *,
+        queues: Sequence[str],
+        idle_since: datetime | None,
+        now: datetime,
+        models: Sequence[str] | None = None,
+    ) -> None:
         self.beats.put((name, tuple(queues), idle_since, now))
+        self.models = models
         if self.is_down:
             raise StorageError("The database did not answer.")
 
@@ -44,6 +53,25 @@ def presence(registry: RecordingRegistry, *, at: Sequence[datetime] = (NOON,)) -
         interval_s=0.01,
         clock=lambda: times.pop(0) if len(times) > 1 else times[0],
     )
+
+
+def test_each_beat_says_which_models_are_installed() -> None:
+    registry = RecordingRegistry()
+    installed = iter([["a"], ["a", "b"]])
+    present = Presence(
+        registry,
+        name="host:1",
+        queues=["cpu.bulk"],
+        interval_s=0.01,
+        find_models=lambda: next(installed, ["a", "b"]),
+    )
+
+    present.start()
+    for _ in range(3):
+        registry.beats.get(timeout=TIMEOUT_S)
+    present.stop()
+
+    assert registry.models == ["a", "b"]
 
 
 def test_a_process_beats_until_it_stops() -> None:
