@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import av
 import numpy as np
+import pyloudnorm
 import pytest
 
 from core.audio.loudness import Loudness, LoudnessMeter, k_weighting
@@ -142,6 +143,16 @@ def test_figures_agree_with_ffmpeg(sample_rate: int, layout: str) -> None:
     assert ours.integrated_lufs == pytest.approx(theirs["I"], abs=0.02)
     assert ours.range_lu == pytest.approx(theirs["LRA"], abs=0.5)
     assert ours.true_peak_dbtp == pytest.approx(20 * np.log10(theirs["true_peak"]), abs=0.5)
+
+
+@pytest.mark.parametrize("sample_rate", [44_100, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_integrated_loudness_agrees_with_pyloudnorm(sample_rate: int, channels: int) -> None:
+    wav = speech_like_noise(6, channels, sample_rate)
+
+    theirs = pyloudnorm.Meter(sample_rate).integrated_loudness(wav.T.astype(np.float64))
+
+    assert measure(wav, sample_rate).integrated_lufs == pytest.approx(theirs, abs=0.1)
 
 
 def test_k_weighting_at_48_khz_is_the_published_table() -> None:
