@@ -8,7 +8,6 @@ export type Output = Schemas["OutputView"];
 export type JobPage = Schemas["JobListView"];
 export type Preset = Schemas["PresetView"];
 export type Model = Schemas["ModelView"];
-export type Estimate = Schemas["EstimateView"];
 export type Upload = Schemas["UploadView"];
 export type UploadPart = Schemas["PartView"];
 export type Batch = Schemas["BatchView"];

@@ -81,9 +81,8 @@ function PresetCard({
 }
 
 function costText(preset: PresetOffer, duration_s: number | null): string {
-  if (preset.rtf === null) return "";
   const eta =
     duration_s === null ? `${estimate(60 * preset.rtf)} per minute of audio` : estimate(duration_s * preset.rtf);
-  const notes = [preset.isMeasured ? [] : ["roughly"], preset.isNonCommercial ? ["no commercial use"] : []].flat();
+  const notes = [preset.rtf_source === "default" ? ["roughly"] : [], preset.isNonCommercial ? ["no commercial use"] : []].flat();
   return [`Takes ${eta}`, ...notes].join(" · ");
 }

@@ -25,7 +25,7 @@ export function Tray({ files, preset, duration_s }: Props): ReactElement {
     if (isMany && chosen.isBatch) submitBatch(all, wantedOf(chosen), (batch) => goOn(batchPath(batch.id)));
     else submitFiles(all, wantedOf(chosen), (job) => (isMany ? undefined : goOn(jobPath(job.id))));
   };
-  const eta_s = duration_s === null || preset?.rtf == null ? null : duration_s * preset.rtf;
+  const eta_s = duration_s === null || preset === undefined ? null : duration_s * preset.rtf;
   return (
     <section aria-labelledby="tray-heading" className="card">
       <h2 id="tray-heading" className="sr-only">
