@@ -61,7 +61,7 @@ def read_verified(path: Path, *, model: str, sha256_prefix: str = "") -> tuple[b
 def read_state_dict(path: Path, *, model: str, sha256_prefix: str) -> tuple[dict[str, Tensor], str]:
     """Return tensors by name and SHA-256 of a released file that is a bare state dict, and nothing but that."""
     data, digest = read_verified(path, model=model, sha256_prefix=sha256_prefix)
-    content = _load_tensors_only(data, model=model)
+    content = load_tensors_only(data, model=model)
     if not isinstance(content, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
     ):
@@ -79,7 +79,7 @@ def read_demucs_pickle(path: Path, *, model: str, sha256_prefix: str, is_quantis
         quantizers = tuple(_resolve(name) for name in _QUANTIZER_CLASSES) if is_quantised else ()
     except ImportError as error:
         raise ModelUnavailable(f"The quantised model {model!r} needs the package diffq, which is missing") from error
-    package = _load_tensors_only(data, model=model, allowed=(*networks, *quantizers, *_HARMLESS_GLOBALS))
+    package = load_tensors_only(data, model=model, allowed=(*networks, *quantizers, *_HARMLESS_GLOBALS))
     is_package = isinstance(package, dict) and {"klass", "args", "kwargs", "state"} <= set(package)
     if not is_package or package["klass"] not in networks:
         raise ModelUnavailable(f"The weights of the model {model!r} are no demucs model")
@@ -108,7 +108,8 @@ def read_demucs_safetensors(path: Path, *, model: str) -> tuple[Model, str]:
         raise ModelUnavailable(f"demucs cannot load the model {model!r}") from error
 
 
-def _load_tensors_only(data: bytes, *, model: str, allowed: tuple[Any, ...] = ()) -> Any:  # noqa: ANN401
+def load_tensors_only(data: bytes, *, model: str, allowed: tuple[Any, ...] = ()) -> Any:  # noqa: ANN401
+    """Return what `torch.load` finds in `data`, of which only tensors, plain containers and `allowed` may be made."""
     try:
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +70,15 @@ class FinallyGenerator(nn.Module):
         self.mask_skip = make_skip(narrow)
         self.upsample_wave_unet = UpsampleWaveUnet(narrow) if output_rate == 48000 else None
         self.last = conv(1, narrow, 1, 7)
+
+    @classmethod
+    def from_arguments(
+        cls, *, output_rate: OutputRate, feature_width: int = 1024, sizes: Mapping[str, Any] | None = None
+    ) -> FinallyGenerator:
+        """Return the network of plain arguments, as a checkpoint's card holds them."""
+        if output_rate not in (16000, 48000):
+            raise ValueError(f"output_rate must be 16000 or 48000 Hz, got {output_rate}")
+        return cls(feature_width=feature_width, output_rate=output_rate, sizes=GeneratorSizes(**(sizes or {})))
 
     def forward(self, wav: Tensor, features: Tensor) -> Tensor:
         """Return the enhanced wave; `features` (B, width, frames) are those of `wav`."""
