@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from sqlalchemy import Engine, delete, func, select, text, tuple_, update
 from sqlalchemy.exc import DataError
@@ -18,8 +18,9 @@ from core.access.limits import NO_LIMITS, Limits, check_limits
 from core.access.usage_sql import hold_key, usage_of
 from core.batches.ending_sql import announce_ended
 from core.database import read_session, write_session
-from core.errors import Conflict, InvalidInput, JobCancelled, LeaseLost, NotFound
+from core.errors import Conflict, InvalidInput
 from core.ids import is_id
+from core.job_changes import NO_SYNC, announce_end, held_status, load_job, refuse_write, update_job
 from core.job_conditions import has_expired, holds, is_in_queue, is_put_off, is_queued
 from core.job_rows import (
     claimed_columns,
@@ -43,8 +44,6 @@ DEFAULT_RESEND_AFTER_S = 30.0
 DEFAULT_RETENTION_S = 7 * 86400.0
 AFTER_ANY_ID = "g"  # ids are hexadecimal
 MAX_RESULTS = 20  # of one recording, that a duplicate is looked for among
-
-_NO_SYNC = {"synchronize_session": False}  # sessions here live for one change: nothing to keep in step
 
 
 class SqlJobRepository:
@@ -91,7 +90,7 @@ class SqlJobRepository:
     def get(self, job_id: str) -> Job:
         """The job or its tombstone; NotFound when there is none of this id."""
         with read_session(self._engine) as session:
-            return _load(session, job_id)
+            return load_job(session, job_id)
 
     def list(
         self,
@@ -150,32 +149,32 @@ class SqlJobRepository:
             sends = session.scalar(select(JobRow.sends).where(JobRow.id == job_id, is_queued()).with_for_update())
             if sends is not None:
                 due_at = now + timedelta(seconds=resend_delay_s(sends + 1, base_s=self._resend_after_s))
-                _update(session, job_id, sends=sends + 1, sent_at=now, send_due_at=due_at)
+                update_job(session, job_id, sends=sends + 1, sent_at=now, send_due_at=due_at)
 
     def request_cancel(self, job_id: str, *, now: datetime) -> Job:
         """queued -> cancelled, running -> cancelling; Conflict when the job has ended."""
         with write_session(self._engine) as session:
             # The lock keeps a release (running -> queued) from slipping between the two cases.
-            status = _load(session, job_id, for_update=True).status
+            status = load_job(session, job_id, for_update=True).status
             if status.is_terminal:
                 raise Conflict(f"The job has already ended: {status}.")
             if status is JobStatus.QUEUED:
-                _update(session, job_id, **self._ended_columns(JobStatus.CANCELLED, now))
-                _announce(session, job_id, now)
+                update_job(session, job_id, **self._ended_columns(JobStatus.CANCELLED, now))
+                announce_end(session, job_id, now)
             elif status is JobStatus.RUNNING:
-                _update(session, job_id, status=JobStatus.CANCELLING.value)
-            return _load(session, job_id)
+                update_job(session, job_id, status=JobStatus.CANCELLING.value)
+            return load_job(session, job_id)
 
     def delete(self, job_id: str, *, now: datetime) -> None:
         """Ended -> tombstone; Conflict when the job has not ended. Deleting a tombstone changes nothing."""
         with write_session(self._engine) as session:
-            job = _load(session, job_id, for_update=True)
+            job = load_job(session, job_id, for_update=True)
             if not job.status.is_terminal:
                 raise Conflict(f"The job is {job.status}. Cancel it first.")
             if job.deleted_at is None:
-                session.execute(delete(OutputRow).where(OutputRow.job_id == job_id), execution_options=_NO_SYNC)
+                session.execute(delete(OutputRow).where(OutputRow.job_id == job_id), execution_options=NO_SYNC)
                 delete_job_events(session, job_id)
-                _update(session, job_id, **tombstone_columns(now))
+                update_job(session, job_id, **tombstone_columns(now))
 
     def list_expired(self, *, now: datetime, limit: int = 200) -> Sequence[str]:
         """Ids of jobs whose files are due to be removed and are not, the longest due first."""
@@ -186,7 +185,7 @@ class SqlJobRepository:
     def mark_purged(self, job_id: str, *, now: datetime) -> None:
         """Note that the job's files are removed."""
         with write_session(self._engine) as session:
-            _update(session, job_id, JobRow.purged_at.is_(None), purged_at=now)
+            update_job(session, job_id, JobRow.purged_at.is_(None), purged_at=now)
 
     def check(self) -> None:
         """Raise StorageError when the database does not answer."""
@@ -204,28 +203,28 @@ class SqlJobRepository:
         with write_session(self._engine) as session:
             now = self._lease_time(session, now)
             columns = claimed_columns(worker=worker, lease_s=lease_s, now=now)
-            if _update(session, job_id, has_expired(now, JobStatus.RUNNING), ~self._is_out_of_attempts(), **columns):
-                return _load(session, job_id)
+            if update_job(session, job_id, has_expired(now, JobStatus.RUNNING), ~self._is_out_of_attempts(), **columns):
+                return load_job(session, job_id)
             # Whoever is faster takes the turn; then there is another, or none.
             while next_id := next_in_queue_of(session, job_id, key_max_running=self._key_max_running, now=now):
-                if _update(session, next_id, is_queued(), **columns):
-                    return _load(session, next_id)
+                if update_job(session, next_id, is_queued(), **columns):
+                    return load_job(session, next_id)
         return None
 
     def extend_lease(self, job_id: str, *, lease_token: str, lease_s: float, now: datetime) -> JobStatus:
         """Heartbeat; the job's status."""
         with write_session(self._engine) as session:
             now = self._lease_time(session, now)
-            status = _update(session, job_id, holds(lease_token), lease_expires_at=now + timedelta(seconds=lease_s))
-            return status or _refuse(session, job_id, lease_token)
+            status = update_job(session, job_id, holds(lease_token), lease_expires_at=now + timedelta(seconds=lease_s))
+            return status or refuse_write(session, job_id, lease_token)
 
     def report_progress(self, job_id: str, *, lease_token: str, stage: Stage, progress: Progress) -> JobStatus:
         """Store how far the run is, unless that is less than what is stored; the job's status."""
         is_further = JobRow.progress_fraction <= progress.fraction
         columns = {"stage": stage.value, **progress_columns(progress)}
         with write_session(self._engine) as session:
-            status = _update(session, job_id, holds(lease_token), is_further, **columns)
-            return status or _held_status(session, job_id, lease_token) or _refuse(session, job_id, lease_token)
+            status = update_job(session, job_id, holds(lease_token), is_further, **columns)
+            return status or held_status(session, job_id, lease_token) or refuse_write(session, job_id, lease_token)
 
     def record_input(self, job_id: str, *, lease_token: str, input_file: InputFile) -> None:
         """Note what has been fetched."""
@@ -240,14 +239,14 @@ class SqlJobRepository:
             "progress_duration_s": input_file.duration_s,
         }
         with write_session(self._engine) as session:
-            if _update(session, job_id, holds(lease_token), **columns) is None:
-                _refuse(session, job_id, lease_token)
+            if update_job(session, job_id, holds(lease_token), **columns) is None:
+                refuse_write(session, job_id, lease_token)
 
     def record_reference(self, job_id: str, *, lease_token: str, reference: InputFile) -> None:
         """Note what has been fetched."""
         with write_session(self._engine) as session:
-            if _update(session, job_id, holds(lease_token), **reference_columns(reference)) is None:
-                _refuse(session, job_id, lease_token)
+            if update_job(session, job_id, holds(lease_token), **reference_columns(reference)) is None:
+                refuse_write(session, job_id, lease_token)
 
     def succeed(
         self,
@@ -289,19 +288,19 @@ class SqlJobRepository:
                     )
                     for position, output in enumerate(outputs)
                 )
-                _announce(session, job_id, now)
+                announce_end(session, job_id, now)
 
     def fail(self, job_id: str, *, lease_token: str, error: Problem, now: datetime) -> None:
         """running -> failed."""
         with write_session(self._engine) as session:
             if self._end(session, job_id, lease_token, JobStatus.FAILED, now, **error_columns(error)):
-                _announce(session, job_id, now)
+                announce_end(session, job_id, now)
 
     def confirm_cancelled(self, job_id: str, *, lease_token: str, now: datetime) -> None:
         """cancelling -> cancelled; Conflict when nobody asked for it."""
         with write_session(self._engine) as session:
             if self._end(session, job_id, lease_token, JobStatus.CANCELLED, now):
-                _announce(session, job_id, now)
+                announce_end(session, job_id, now)
 
     def release(
         self, job_id: str, *, lease_token: str, now: datetime, counts_as_attempt: bool, retry_after_s: float = 0.0
@@ -309,7 +308,7 @@ class SqlJobRepository:
         """running -> queued, sent by the sweeper after `retry_after_s`."""
         with write_session(self._engine) as session:
             now = self._lease_time(session, now)
-            released = _update(
+            released = update_job(
                 session,
                 job_id,
                 holds(lease_token, JobStatus.RUNNING),
@@ -317,7 +316,7 @@ class SqlJobRepository:
                 **requeued_columns(now + timedelta(seconds=retry_after_s)),
             )
             if not released:
-                _refuse(session, job_id, lease_token)
+                refuse_write(session, job_id, lease_token)
 
     def make_due(self, device: Device, lane: Lane, *, now: datetime, limit: int = 500) -> int:
         """Let the next sweep send the messages of the oldest jobs that wait in this queue and may run; how many."""
@@ -325,7 +324,7 @@ class SqlJobRepository:
         oldest = select(JobRow.id).where(*waits).order_by(JobRow.id).limit(limit)
         change = update(JobRow).where(JobRow.id.in_(oldest), is_queued()).values(send_due_at=now).returning(JobRow.id)
         with write_session(self._engine) as session:
-            return len(session.scalars(change, execution_options=_NO_SYNC).all())
+            return len(session.scalars(change, execution_options=NO_SYNC).all())
 
     def sweep(self, *, now: datetime, limit: int = 500) -> SweepResult:
         """Heal expired leases; the queued jobs whose message is due, and the jobs that ended here."""
@@ -347,12 +346,12 @@ class SqlJobRepository:
             requeue = update(JobRow).where(is_lost).values(**requeued_columns(now))
             due = select(JobRow).where(is_queued(), JobRow.send_due_at <= now).order_by(JobRow.send_due_at).limit(limit)
             ended_ids = [
-                *session.scalars(cancel, execution_options=_NO_SYNC),
-                *session.scalars(give_up, execution_options=_NO_SYNC),
+                *session.scalars(cancel, execution_options=NO_SYNC),
+                *session.scalars(give_up, execution_options=NO_SYNC),
             ]
-            session.execute(requeue, execution_options=_NO_SYNC)
+            session.execute(requeue, execution_options=NO_SYNC)
             to_send = [job_of(row) for row in session.scalars(due)]
-            ended = [_load(session, job_id) for job_id in ended_ids]
+            ended = [load_job(session, job_id) for job_id in ended_ids]
             for job in ended:
                 add_job_event(session, job, now=now)
             announce_ended(session, [job.batch.id for job in ended if job.batch], now=now)
@@ -391,45 +390,8 @@ class SqlJobRepository:
     ) -> bool:
         """End the run that holds `lease_token`; False when an earlier call, whose answer was lost, has done it."""
         before = JobStatus.CANCELLING if status is JobStatus.CANCELLED else JobStatus.RUNNING
-        if _update(session, job_id, holds(lease_token, before), **{**self._ended_columns(status, now), **columns}):
+        if update_job(session, job_id, holds(lease_token, before), **{**self._ended_columns(status, now), **columns}):
             return True
         if session.scalar(select(JobRow.id).where(JobRow.id == job_id, holds(lease_token, status))):
             return False
-        _refuse(session, job_id, lease_token)
-
-
-def _update(session: Session, job_id: str, *conditions: Any, **columns: Any) -> JobStatus | None:  # noqa: ANN401
-    """One compare-and-set: the status after it, or None when the row did not meet the conditions."""
-    statement = update(JobRow).where(JobRow.id == job_id, *conditions).values(**columns).returning(JobRow.status)
-    status = session.scalar(statement, execution_options=_NO_SYNC)
-    return None if status is None else JobStatus(status)
-
-
-def _announce(session: Session, job_id: str, now: datetime) -> None:
-    """Store the event of a job that has just ended, and of its batch if that was the last, in the same transaction."""
-    session.flush()  # the outputs are part of it
-    job = _load(session, job_id)
-    add_job_event(session, job, now=now)
-    announce_ended(session, [job.batch.id if job.batch else None], now=now)
-
-
-def _held_status(session: Session, job_id: str, lease_token: str) -> JobStatus | None:
-    status = session.scalar(select(JobRow.status).where(JobRow.id == job_id, holds(lease_token)))
-    return None if status is None else JobStatus(status)
-
-
-def _refuse(session: Session, job_id: str, lease_token: str) -> NoReturn:
-    """Raise what a refused write means: JobCancelled or Conflict for the holder of the lease, LeaseLost for others."""
-    status = _held_status(session, job_id, lease_token)
-    if status is JobStatus.CANCELLING:
-        raise JobCancelled("The job was cancelled.")
-    if status is JobStatus.RUNNING:
-        raise Conflict("The job was not asked to stop.")
-    raise LeaseLost("Another worker has taken this job.")
-
-
-def _load(session: Session, job_id: str, *, for_update: bool = False) -> Job:
-    row = session.get(JobRow, job_id, populate_existing=True, with_for_update=for_update) if is_id(job_id) else None
-    if row is None:
-        raise NotFound("There is no such job.")
-    return job_of(row)
+        refuse_write(session, job_id, lease_token)

@@ -74,7 +74,7 @@ class TestPostgresBatchEvents(BatchEventContract):
                 both_have_looked.wait()
             return told
 
-        monkeypatch.setattr("core.repository_sql.announce_ended", announce_together)
+        monkeypatch.setattr("core.job_changes.announce_ended", announce_together)
 
         outcomes = outcomes_of([lambda run=run: succeed(repository, run) for run in runs])
 
