@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 STOP_GRACE_S = 15.0  # a worker gives its job back within this; then it is killed
 TICK_INTERVAL_S = 0.2
 FIRST_DELAY_S = 1.0
-LONGEST_DELAY_S = 30.0
+LONGEST_DELAY_S = 5.0  # jobs wait for the workers; a child that cannot start costs little at this rate
 STEADY_AFTER_S = 60.0  # a child that lived this long starts again without the delay that earlier deaths built up
 LOG_LIMIT_BYTES = 10 * 1024**2  # a log longer than this becomes <name>.log.1 when its child starts
 

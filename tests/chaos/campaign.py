@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import threading
 import time
@@ -45,6 +46,7 @@ class Plan:
     interval_s: float
     seed: int
     timeout_s: float
+    rounds: int | None = None  # in each every fault strikes once; None: as long as jobs have not ended
     presets: Sequence[str] = ("clean-only",)
 
 
@@ -118,10 +120,11 @@ class _Campaign:
     def strike(self, has_ended: threading.Event) -> None:
         """One fault after the other, in a new random order each round, until `has_ended`."""
         random = Random(self.plan.seed)
-        waiting: list[str] = []
-        while not has_ended.wait(self.plan.interval_s):
-            waiting = waiting or random.sample(self.plan.faults, len(self.plan.faults))
-            fault = waiting.pop()
+        rounds = itertools.count() if self.plan.rounds is None else range(self.plan.rounds)
+        order = (fault for _ in rounds for fault in random.sample(self.plan.faults, len(self.plan.faults)))
+        for fault in order:
+            if has_ended.wait(self.plan.interval_s):
+                return
             self.world.faults[fault](random)
             self.struck[fault] += 1
             self.world.keep_up()
