@@ -134,6 +134,20 @@ def test_own_models_count_while_the_database_is_away(client: TestClient, fleet: 
     assert (told["dns48"], told["limpid-speech"]) == (False, True)
 
 
+def test_models_tell_what_they_were_trained_on_what_they_reach_and_how_to_get_them(client: TestClient) -> None:
+    told = {model["name"]: model for model in client.get("/api/v1/models").json()["models"]}
+
+    film, official = told["limpid-film"], told["two-stage-unet"]
+    assert film["is_installed"] is True
+    assert film["how_to_get"] == "It comes with Limpid."
+    assert film["figures"]["validation_si_sdr_gain_db"] > 0
+    assert 0 < film["cpu_rtf"] < official["cpu_rtf"]
+    assert official["is_installed"] is False
+    assert official["how_to_get"] == "limpid models pull two-stage-unet"
+    assert official["figures"] == {}
+    assert "Gramophone" in official["training_data"]
+
+
 def test_liveness_asks_nobody(client: TestClient, store: FakeObjectStore, jobs: FakeJobRepository) -> None:
     store.is_down = jobs.is_down = True
 
