@@ -106,7 +106,8 @@ def scratch_bytes(probed: AudioProbe, *, options: EnhanceOptions, info: Enhancer
     """Upper estimate of the scratch space of a job in bytes, from the probe alone; 0 when the length is unknown.
 
     Counts the decoded signal, its copy at the engine's rate, the estimates, what the chain materialises in between
-    (at most one signal for each step) and the encoded outputs, listening copies too, at four bytes a sample.
+    (one signal for each stem, and one more while a step follows a step) and the encoded outputs, listening copies too,
+    at four bytes a sample.
     """
     if probed.frames is None:
         return 0
@@ -116,7 +117,8 @@ def scratch_bytes(probed: AudioProbe, *, options: EnhanceOptions, info: Enhancer
     at_model_rate = math.ceil(native * model_rate / probed.sample_rate)
     encoded = native * (stems + options.residual) * (len(options.outputs) + options.listening)
     encoded += native * options.listening  # of the recording itself
-    return native + at_model_rate * (1 + stems) + native * stems * len(options.chain) + encoded
+    chained = native * (stems + (len(options.chain) > 1)) if options.chain else 0
+    return native + at_model_rate * (1 + stems) + chained + encoded
 
 
 def channel_groups(channels: int, engine_channels: int) -> tuple[tuple[int, ...], ...]:

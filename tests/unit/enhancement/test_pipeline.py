@@ -12,8 +12,10 @@ import pytest
 import scipy.signal
 import soundfile
 
+from core.audio.probe import probe
 from core.audio.segments import SegmentPlan
 from core.enhancement.pipeline import PipelineResult, run_pipeline
+from core.enhancement.prepare import scratch_bytes
 from core.enhancement.protocol import EnhancerInfo, FloatArray, ProgressCallback, SignalStatistics
 from core.errors import InsufficientDisk, InvalidAudio, InvalidOptions, JobCancelled
 from core.jobs import Progress, Stage
@@ -273,6 +275,24 @@ def test_too_little_scratch_space_is_refused_before_the_work(tmp_path: Path, mon
         run(tmp_path, noise(30_000, 1), 16_000, engine)
 
     assert not engine.calls
+
+
+def test_scratch_estimate_covers_what_a_long_chain_uses_and_not_much_more(tmp_path: Path) -> None:
+    engine = GainEnhancer([0.6, 0.4], sample_rate=48_000, channels=2)
+    steps = ("spectral_subtraction", "noise_gate", "spectral_subtraction", "low_pass", "noise_gate")
+    chain = [{"step": step} for step in steps]
+    used_bytes = 0
+
+    class Watcher(Recorder):
+        def __call__(self, stage: Stage, progress: Progress) -> None:
+            nonlocal used_bytes
+            used_bytes = max(used_bytes, sum(path.stat().st_size for path in (tmp_path / "workspace").iterdir()))
+
+    run(tmp_path, noise(200_000, 2), 48_000, engine, overrides={"chain": chain}, sink=Watcher())
+
+    options = resolve_options("speech", {"chain": chain})
+    estimate_bytes = scratch_bytes(probe(tmp_path / "source.wav"), options=options, info=engine.info)
+    assert used_bytes <= estimate_bytes < 1.5 * used_bytes
 
 
 def test_several_outputs_get_names_of_their_own(tmp_path: Path) -> None:
