@@ -20,7 +20,7 @@ from core.enhancement.finish import finish
 from core.enhancement.prepare import Prepared, prepare, select_group
 from core.enhancement.produced import ProducedFile
 from core.enhancement.progress import ProgressMeter, ProgressSink
-from core.enhancement.protocol import Enhancer, FloatArray
+from core.enhancement.protocol import Enhancer, FloatArray, WatchedEnhancer
 from core.enhancement.reference import prepare_reference
 from core.enhancement.scratch import ScratchSignal
 from core.errors import InvalidOptions
@@ -131,7 +131,7 @@ def run_pipeline(
     return PipelineResult(
         files=finished.files,
         report=report,
-        warnings=_model_notes(options) + prepared.warnings + finished.warnings,
+        warnings=_model_notes(options) + prepared.warnings + _engine_warnings(enhancer) + finished.warnings,
         progress=progress,
     )
 
@@ -140,6 +140,10 @@ def _model_notes(options: EnhanceOptions) -> tuple[str, ...]:
     """What the user should know of a model that runs under another name."""
     alias = find_alias(options.model) if options.model is not None else None
     return (f"{alias.name!r}: {alias.note}",) if alias is not None else ()
+
+
+def _engine_warnings(enhancer: Enhancer | None) -> tuple[str, ...]:
+    return enhancer.warnings if isinstance(enhancer, WatchedEnhancer) else ()
 
 
 def _describe_bandwidth(prepared: Prepared, options: EnhanceOptions, *, has_run: bool) -> dict[str, Any]:
@@ -177,6 +181,8 @@ def _enhance(
     joiner = SegmentJoiner()
     calls = len(segments) * len(prepared.groups)
     for index, segment in enumerate(segments):
+        if isinstance(enhancer, WatchedEnhancer):
+            enhancer.begin_segment(segment)
         estimate = np.empty((len(stems), signal.channels, segment.read_stop - segment.read_start), dtype=np.float32)
         wav = signal.read(segment.read_start, segment.read_stop)
         for number, group in enumerate(prepared.groups):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.audio.segments import Segment as Segment
 from core.audio.segments import SegmentPlan as SegmentPlan
 
 DENOISED = "enhanced"
@@ -71,4 +72,18 @@ class Enhancer(Protocol):
         `wav` is at `info.sample_rate` and holds `info.channels` channels; `ValueError` otherwise. Silence gives exact
         silence. `seed` drives whatever the engine does at random.
         """
+        ...
+
+
+@runtime_checkable
+class WatchedEnhancer(Enhancer, Protocol):
+    """An engine for one job that has something to say about places in the recording."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know once the job is done."""
+        ...
+
+    def begin_segment(self, segment: Segment) -> None:
+        """Called before the calls of `enhance` for `segment`, in order."""
         ...
