@@ -54,6 +54,7 @@ class FinallyGenerator(nn.Module):
         self, *, feature_width: int = 1024, output_rate: OutputRate = 48000, sizes: GeneratorSizes | None = None
     ) -> None:
         super().__init__()
+        self.feature_width = feature_width
         sizes = sizes or GeneratorSizes()
         narrow = sizes.channels // 16
         self.log_mel = LogMel()
