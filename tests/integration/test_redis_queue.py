@@ -50,6 +50,24 @@ def test_messages_are_counted_by_queue(redis_url: str, client: redis.Redis) -> N
     assert queue.count_messages(device=Device.CPU, lane=Lane.BULK) == 0
 
 
+def test_a_message_that_is_worked_on_is_in_no_book_that_a_visibility_timeout_could_restore(
+    redis_url: str, client: redis.Redis
+) -> None:
+    app = make_celery(Settings.model_validate({"broker_url": redis_url}))
+    app.conf.broker_transport_options = app.conf.broker_transport_options | {"visibility_timeout": 0}
+    CeleryJobQueue(app).send_job("0199", device=Device.CPU, lane=Lane.BULK)
+
+    with app.connection_for_read() as connection:
+        channel = connection.channel()
+        message = channel.basic_get("cpu.bulk")
+        left = client.keys()
+        channel.qos.restore_visible(num=10)
+
+        assert message is not None
+        assert left == []
+        assert client.llen("cpu.bulk") == 0
+
+
 def test_a_flushed_broker_has_nothing_to_forget_but_messages(redis_url: str, client: redis.Redis) -> None:
     queue = make_queue(redis_url)
     queue.send_job("0199", device=Device.CPU, lane=Lane.BULK)
