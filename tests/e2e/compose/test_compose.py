@@ -117,6 +117,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
             "LIMPID_LEASE_S": str(LEASE_S),
             "LIMPID_INGEST_DIR": str(ingest),
             "LIMPID_INGEST_USER": f"{os.getuid()}:{os.getgid()}",
+            # Named here, because tests run without the LIMPID_ variables of whoever starts them.
+            **{"LIMPID_HOST_ADDRESS": address for address in HOST_ADDRESSES},
         },
         url=f"http://127.0.0.1:{port}",
         ingest=ingest,
