@@ -118,7 +118,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
             "LIMPID_INGEST_DIR": str(ingest),
             "LIMPID_INGEST_USER": f"{os.getuid()}:{os.getgid()}",
             # Named here, because tests run without the LIMPID_ variables of whoever starts them.
-            **{"LIMPID_HOST_ADDRESS": address for address in HOST_ADDRESSES},
+            **({"LIMPID_HOST_ADDRESS": HOST_ADDRESSES[0]} if HOST_ADDRESSES else {}),
         },
         url=f"http://127.0.0.1:{port}",
         ingest=ingest,
