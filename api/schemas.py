@@ -28,7 +28,7 @@ JOB_EXAMPLE: dict[str, Any] = {
     "batch_id": None,
     "lane": "interactive",
     "preset": "speech",
-    "preset_version": 2,
+    "preset_version": 3,
     "queue_position": 0,
     "progress": {"fraction": 0.42, "processed_s": 75.6, "duration_s": 180.0, "eta_s": 9.1, "rtf": 0.087},
     "input": {
@@ -46,7 +46,7 @@ JOB_EXAMPLE: dict[str, Any] = {
     "warnings": [],
     "error": None,
     "metadata": {"episode": 12},
-    "options": {"preset": "speech", "preset_version": 2, "model": "limpid-speech", "strength": 1.0},
+    "options": {"preset": "speech", "preset_version": 3, "model": "limpid-speech", "strength": 1.0},
     "created_at": "2026-11-20T10:00:00Z",
     "started_at": "2026-11-20T10:00:01Z",
     "finished_at": None,

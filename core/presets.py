@@ -46,7 +46,7 @@ class Preset:
 _PRESETS = (
     Preset(
         name="speech",
-        version=2,
+        version=3,
         title="Speech",
         description="Removes noise from speech with the model that ships with Limpid. Fast on a CPU.",
         model="limpid-speech",
