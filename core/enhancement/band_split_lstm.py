@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from core.enhancement.checkpoint_engine import check_mono_input, describe_checkpoint, gain_to_reference
-from core.enhancement.protocol import (
-    EnhancerInfo,
-    FloatArray,
-    ProgressCallback,
-    SegmentPlan,
-    SignalStatistics,
-)
+from core.enhancement.checkpoint_engine import WaveformEngine
+from core.enhancement.protocol import SegmentPlan
 from core.models.band_split_lstm import BandSplitLstm
 from core.models.checkpoints import CheckpointCard, load_model
 
@@ -44,50 +35,15 @@ def plan_segments(network: BandSplitLstm, *, sample_rate: int) -> SegmentPlan:
     )
 
 
-class BandSplitLstmEnhancer:
-    """Speech enhancement by a band-split LSTM; deterministic, so the seed has no effect.
-
-    The recording is brought to the network's reference level and back, by one gain for all segments. Segments are the
-    bound on memory: the network runs over each in one pass.
-    """
+class BandSplitLstmEnhancer(WaveformEngine):
+    """Speech enhancement by a band-split LSTM; deterministic, so the seed has no effect."""
 
     def __init__(self, network: BandSplitLstm, card: CheckpointCard, *, device: str = "cpu") -> None:
-        self._network = network.to(device).eval()
-        self._device = torch.device(device)
-        self._reference_level_db = card.reference_level_db
-        self._info = describe_checkpoint(card, segment=plan_segments(network, sample_rate=card.sample_rate))
+        segment = plan_segments(network, sample_rate=card.sample_rate)
+        super().__init__(network, card, segment=segment, device=device)
 
     @classmethod
     def from_checkpoint(cls, path: Path, *, device: str = "cpu") -> BandSplitLstmEnhancer:
         """Return the engine of the weights at `path`; ModelUnavailable when they are absent or do not verify."""
         card, network = load_model(path, architecture=ARCHITECTURE, build=BandSplitLstm)
         return cls(network, card, device=device)
-
-    @property
-    def info(self) -> EnhancerInfo:
-        """What the engine states about itself."""
-        return self._info
-
-    def enhance(
-        self,
-        wav: FloatArray,
-        sample_rate: int,
-        *,
-        statistics: SignalStatistics,
-        seed: int = 0,
-        on_progress: ProgressCallback | None = None,
-    ) -> FloatArray:
-        """Return the clean estimate (1, 1, T) of noisy speech `wav` (1, T) at 16 kHz.
-
-        `statistics.std` sets the level. `ValueError` for another rate or channel count. Silence gives exact silence.
-        """
-        check_mono_input(wav, sample_rate, self._info)
-        estimate = np.zeros((1, *wav.shape), dtype=np.float32)
-        if wav.any():
-            gain = gain_to_reference(statistics, self._reference_level_db)
-            with torch.inference_mode():
-                noisy = torch.from_numpy(np.ascontiguousarray(wav)).to(self._device)
-                estimate[0] = (self._network(noisy * gain) / gain).cpu().numpy()
-        if on_progress is not None:
-            on_progress(1.0)
-        return estimate

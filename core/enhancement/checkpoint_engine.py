@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from core.enhancement.protocol import EnhancerInfo, FloatArray, SegmentPlan, SignalStatistics
+import numpy as np
+import torch
+from torch import nn
+
+from core.enhancement.protocol import EnhancerInfo, FloatArray, ProgressCallback, SegmentPlan, SignalStatistics
 from core.models.checkpoints import CheckpointCard
 
 
@@ -35,3 +39,55 @@ def check_mono_input(wav: FloatArray, sample_rate: int, info: EnhancerInfo) -> N
     """Raise ValueError unless `wav` is (1, T) at the engine's rate."""
     if wav.ndim != 2 or wav.shape[0] != 1 or sample_rate != info.sample_rate:
         raise ValueError(f"{info.name} takes (1, T) at {info.sample_rate} Hz, got {wav.shape} at {sample_rate} Hz")
+
+
+class WaveformEngine:
+    """A network from wave to wave, (B, T) -> (B, T), behind the `Enhancer` protocol; mono, deterministic.
+
+    The recording is brought to the network's reference level and back, by one gain for all segments, where the
+    checkpoint names a level. The network runs over each segment in one pass: segments are the bound on memory.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        card: CheckpointCard,
+        *,
+        segment: SegmentPlan,
+        keeps_music: bool = False,
+        device: str = "cpu",
+    ) -> None:
+        self._network = network.to(device).eval()
+        self._device = torch.device(device)
+        self._reference_level_db = card.reference_level_db
+        self._info = describe_checkpoint(card, segment=segment, keeps_music=keeps_music)
+
+    @property
+    def info(self) -> EnhancerInfo:
+        """What the engine states about itself."""
+        return self._info
+
+    def enhance(
+        self,
+        wav: FloatArray,
+        sample_rate: int,
+        *,
+        statistics: SignalStatistics,
+        seed: int = 0,
+        on_progress: ProgressCallback | None = None,
+    ) -> FloatArray:
+        """Return the estimate (1, 1, T) of `wav` (1, T) at the network's rate; the seed has no effect.
+
+        `statistics.std` sets the level. ValueError for another rate or channel count. A silent stretch gives exact
+        silence, which a network with biases would not.
+        """
+        check_mono_input(wav, sample_rate, self._info)
+        estimate = np.zeros((1, *wav.shape), dtype=np.float32)
+        if wav.any():
+            gain = gain_to_reference(statistics, self._reference_level_db)
+            with torch.inference_mode():
+                noisy = torch.from_numpy(np.ascontiguousarray(wav)).to(self._device)
+                estimate[0] = (self._network(noisy * gain) / gain).cpu().numpy()
+        if on_progress is not None:
+            on_progress(1.0)
+        return estimate

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from core.enhancement.checkpoint_engine import check_mono_input, describe_checkpoint, gain_to_reference
-from core.enhancement.protocol import (
-    EnhancerInfo,
-    FloatArray,
-    ProgressCallback,
-    SegmentPlan,
-    SignalStatistics,
-)
+from core.enhancement.checkpoint_engine import WaveformEngine
+from core.enhancement.protocol import SegmentPlan
 from core.models.checkpoints import CheckpointCard, load_model
 from core.models.two_stage_unet import TwoStageUNet
 
@@ -51,11 +42,10 @@ def plan_segments(
     )
 
 
-class TwoStageUNetEnhancer:
+class TwoStageUNetEnhancer(WaveformEngine):
     """Denoising of film and archive sound by one two-stage U-Net; deterministic, so the seed has no effect.
 
-    Channels are processed one by one. The recording is brought to the network's reference level and back by one gain
-    for all segments, where the checkpoint names one.
+    Channels are processed one by one.
     """
 
     def __init__(
@@ -67,46 +57,13 @@ class TwoStageUNetEnhancer:
         context_frames: int = CONTEXT_FRAMES,
         device: str = "cpu",
     ) -> None:
-        self._network = network.to(device).eval()
-        self._device = torch.device(device)
-        self._reference_level_db = card.reference_level_db
         segment = plan_segments(
             network, sample_rate=card.sample_rate, segment_s=segment_s, context_frames=context_frames
         )
-        self._info = describe_checkpoint(card, segment=segment, keeps_music=True)
+        super().__init__(network, card, segment=segment, keeps_music=True, device=device)
 
     @classmethod
     def from_checkpoint(cls, path: Path, *, device: str = "cpu") -> TwoStageUNetEnhancer:
         """Return the engine of the weights at `path`; ModelUnavailable when they are absent or do not verify."""
         card, network = load_model(path, architecture=ARCHITECTURE, build=TwoStageUNet)
         return cls(network, card, device=device)
-
-    @property
-    def info(self) -> EnhancerInfo:
-        """What the engine states about itself."""
-        return self._info
-
-    def enhance(
-        self,
-        wav: FloatArray,
-        sample_rate: int,
-        *,
-        statistics: SignalStatistics,
-        seed: int = 0,
-        on_progress: ProgressCallback | None = None,
-    ) -> FloatArray:
-        """Return the denoised estimate (1, 1, T) of `wav` (1, T) at the network's rate, 44.1 kHz.
-
-        `statistics.std` sets the level. ValueError for another rate or channel count. A silent stretch gives exact
-        silence, which the network, having biases, would not.
-        """
-        check_mono_input(wav, sample_rate, self._info)
-        estimate = np.zeros((1, *wav.shape), dtype=np.float32)
-        if wav.any():
-            gain = gain_to_reference(statistics, self._reference_level_db)
-            with torch.inference_mode():
-                noisy = torch.from_numpy(np.ascontiguousarray(wav)).to(self._device)
-                estimate[0] = (self._network(noisy * gain) / gain).cpu().numpy()
-        if on_progress is not None:
-            on_progress(1.0)
-        return estimate
