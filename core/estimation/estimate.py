@@ -23,7 +23,7 @@ RECENT_RUNS = 20
 """Of these, at most, the median is taken."""
 
 DEFAULT_BASE_RTF = 0.025
-"""Decoding, DSP chain, report and encoding of one channel: `clean-only` as the README states it."""
+"""Decoding, DSP chain, report and encoding of one channel: `clean-only`, rounded up from the README."""
 
 DEFAULT_PASS_RTF: Mapping[Architecture, float] = {
     Architecture.MASK_CNN: 0.14,  # `speech-cnn` less the base, README
