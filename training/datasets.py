@@ -16,8 +16,8 @@ import soundfile as sf
 import soxr
 from numpy.typing import NDArray
 
+from core.atomic_files import write_atomically
 from core.errors import InvalidAudio, InvalidOptions
-from core.models.checkpoints import write_atomically
 
 logger = logging.getLogger(__name__)
 

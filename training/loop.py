@@ -15,8 +15,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from core.atomic_files import write_atomically
 from core.errors import InvalidOptions
-from core.models.checkpoints import write_atomically
 from training.architectures import enhance_batch, pick_device
 from training.averaging import MovingAverage
 from training.distributed import SOLO, Workers
@@ -208,6 +208,7 @@ class Trainer(Generic[ReportT]):
         """Write everything that the next step depends on, by rename."""
         buffer = io.BytesIO()
         torch.save(self._state(), buffer)
+        self._run_dir.mkdir(parents=True, exist_ok=True)
         write_atomically(self._run_dir / STATE_FILE, buffer.getvalue())
 
     def load_state(self) -> bool:

@@ -35,7 +35,7 @@ def plan_segments(network: BandSplitLstm, *, sample_rate: int) -> SegmentPlan:
     )
 
 
-class BandSplitLstmEnhancer(WaveformEngine):
+class BandSplitLstmEnhancer(WaveformEngine[BandSplitLstm]):
     """Speech enhancement by a band-split LSTM; deterministic, so the seed has no effect."""
 
     def __init__(self, network: BandSplitLstm, card: CheckpointCard, *, device: str = "cpu") -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Generic
+
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from core.enhancement.protocol import EnhancerInfo, FloatArray, ProgressCallback, SegmentPlan, SignalStatistics
-from core.models.checkpoints import CheckpointCard
+from core.models.checkpoints import CheckpointCard, Network
 
 
 def describe_checkpoint(card: CheckpointCard, *, segment: SegmentPlan, keeps_music: bool = False) -> EnhancerInfo:
@@ -41,16 +43,17 @@ def check_mono_input(wav: FloatArray, sample_rate: int, info: EnhancerInfo) -> N
         raise ValueError(f"{info.name} takes (1, T) at {info.sample_rate} Hz, got {wav.shape} at {sample_rate} Hz")
 
 
-class WaveformEngine:
+class WaveformEngine(Generic[Network]):
     """A network from wave to wave, (B, T) -> (B, T), behind the `Enhancer` protocol; mono, deterministic.
 
     The recording is brought to the network's reference level and back, by one gain for all segments, where the
-    checkpoint names a level. The network runs over each segment in one pass: segments are the bound on memory.
+    checkpoint names a level. The network runs over each segment in one pass, unless the engine says otherwise: segments
+    are the bound on memory.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         card: CheckpointCard,
         *,
         segment: SegmentPlan,
@@ -87,7 +90,12 @@ class WaveformEngine:
             gain = gain_to_reference(statistics, self._reference_level_db)
             with torch.inference_mode():
                 noisy = torch.from_numpy(np.ascontiguousarray(wav)).to(self._device)
-                estimate[0] = (self._network(noisy * gain) / gain).cpu().numpy()
+                estimate[0] = (self._run(noisy * gain, on_progress) / gain).cpu().numpy()
         if on_progress is not None:
             on_progress(1.0)
+        return estimate
+
+    def _run(self, noisy: Tensor, on_progress: ProgressCallback | None) -> Tensor:
+        """Return the network's output for `noisy` (1, T). An engine that can take a segment in parts overrides it."""
+        estimate: Tensor = self._network(noisy)
         return estimate

@@ -42,7 +42,7 @@ def plan_segments(
     )
 
 
-class TwoStageUNetEnhancer(WaveformEngine):
+class TwoStageUNetEnhancer(WaveformEngine[TwoStageUNet]):
     """Denoising of film and archive sound by one two-stage U-Net; deterministic, so the seed has no effect.
 
     Channels are processed one by one.

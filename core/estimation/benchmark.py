@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.atomic_files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +61,5 @@ def keep_runs(runs: Sequence[BenchmarkRun], data_dir: Path) -> Path:
     text = Benchmark(runs=tuple(by_preset.values())).model_dump_json(indent=2)
     data_dir.mkdir(parents=True, exist_ok=True)
     path = data_dir / FILE_NAME
-    with NamedTemporaryFile("w", dir=data_dir, prefix=".benchmark-", delete=False, encoding="utf-8") as file:
-        file.write(text + "\n")
-    try:
-        os.replace(file.name, path)
-    except OSError:
-        os.unlink(file.name)
-        raise
+    write_atomically(path, f"{text}\n".encode())
     return path

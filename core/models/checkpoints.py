@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from core.atomic_files import write_atomically
 from core.errors import ModelUnavailable
 
 FORMAT_VERSION = 1
@@ -61,22 +60,6 @@ def bundled_checkpoint(name: str) -> Path:
     return BUNDLED_WEIGHTS / f"{name}.safetensors"
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary file beside `path`, flush it to disk and rename it over `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp makes it private to this user
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def save_checkpoint(path: Path, state: Mapping[str, Tensor], *, card: CheckpointCard) -> CheckpointCard:
     """Write `state` and its card, each by rename; return the card with the SHA-256 of the weights filled in.
 
@@ -84,6 +67,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Tensor], *, card: Checkpoint
     """
     data = save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()})
     card = replace(card, weights_sha256=hashlib.sha256(data).hexdigest())
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, data)
     write_atomically(card_path(path), (json.dumps(asdict(card), indent=2, sort_keys=True) + "\n").encode())
     return card

@@ -15,8 +15,8 @@ import soundfile as sf
 import soxr
 from numpy.typing import NDArray
 
+from core.atomic_files import write_atomically
 from core.errors import InvalidAudio, InvalidOptions
-from core.models.checkpoints import write_atomically
 from training.datasets import AUDIO_SUFFIXES, FloatArray
 
 logger = logging.getLogger(__name__)

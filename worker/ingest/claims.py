@@ -15,9 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from core.atomic_files import write_atomically
 from core.ids import new_id
 from worker.ingest.folder import OPTIONS_SUFFIX, Candidate, FileState, WatchedFolder, state_of
-from worker.ingest.placing import place, write_durably
+from worker.ingest.placing import place
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class ClaimStore:
 
     def save(self, claim: Claim) -> None:
         """Store how far the claim is."""
-        write_durably(self._root / claim.id / _RECORD, json.dumps(asdict(claim), indent=1))
+        write_atomically(self._root / claim.id / _RECORD, json.dumps(asdict(claim), indent=1).encode())
 
     def recording(self, claim: Claim) -> Path:
         """Where the recording is now."""
@@ -109,7 +110,9 @@ class ClaimStore:
 
     def write_reason(self, claim: Claim, reason: Mapping[str, Any]) -> None:
         """Put beside the recording why it failed."""
-        write_durably(self._companion(claim, REASON_SUFFIX), json.dumps(reason, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(reason, indent=2, ensure_ascii=False) + "\n"
+        # A file name that is no UTF-8 comes as lone surrogates; they become JSON's own escapes for them.
+        write_atomically(self._companion(claim, REASON_SUFFIX), text.encode(errors="backslashreplace"))
 
     def put_back(self, claim: Claim) -> None:
         """Return the recording to the folder: it was not complete."""

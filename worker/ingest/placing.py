@@ -30,19 +30,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_durably(path: Path, text: str) -> None:
-    """Write a small file of JSON so that it is there whole or as it was before, also after a crash of the machine.
-
-    File names that are no UTF-8 come as lone surrogates; they are written as JSON's own escapes for them.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def _move_exclusively(source: Path, target: Path) -> bool:
     """Move unless the name is taken: False then."""
     try:
