@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from core.audio.formats import LOSSY_OUTPUT_FORMATS, OUTPUT_FORMATS, extension_f
 from core.audio.probe import probe
 from core.audio.tags import read_tags
 from core.errors import InsufficientDisk, InvalidOptions
+from tests.full_disk import file_size_limit
 from tests.unit.audio.signals import band_limited_noise, delay_samples, read_all, write_file
 
 
@@ -181,21 +180,11 @@ def test_file_that_cannot_be_created_is_a_disk_error_without_its_path(tmp_path: 
     assert "missing" not in str(caught.value)
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file can grow past 50 kB, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.usefixtures("small_disk")
 @pytest.mark.parametrize("format", OUTPUT_FORMATS)
 def test_full_disk_is_a_disk_error(tmp_path: Path, format: str) -> None:
     wav = np.random.default_rng(0).uniform(-1, 1, (2, 480_000)).astype(np.float32)
 
-    with pytest.raises(InsufficientDisk, match="disk is full"):
+    with file_size_limit(50_000), pytest.raises(InsufficientDisk, match="disk is full"):
         write_file(tmp_path / f"made.{format}", wav, sample_rate=48_000)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from core.dsp.raw_file import read_raw, write_raw
 from core.dsp.step import FloatArray
 from core.errors import InsufficientDisk
+from tests.full_disk import file_size_limit
 from tests.unit.dsp.signals import hiss
 
 
@@ -26,18 +26,8 @@ def test_blocks_of_any_size_come_back_bit_exact(tmp_path: Path, channels: int) -
     assert np.array_equal(np.concatenate(blocks, axis=-1), wav)
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file can grow past 50 kB, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.usefixtures("small_disk")
 def test_full_disk_is_a_disk_error(tmp_path: Path) -> None:
-    with pytest.raises(InsufficientDisk, match="the disk is full"):
+    with file_size_limit(50_000), pytest.raises(InsufficientDisk, match="the disk is full"):
         write_raw(tmp_path / "raw", [hiss(100_000, rms=0.1)])
 
 
