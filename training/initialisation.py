@@ -1,12 +1,17 @@
-"""How a network starts: at random as its class does, or so that it passes its input."""
+"""How a network starts: at random as its class does, so that it passes its input, or from weights that it once had."""
 
 from __future__ import annotations
 
+import fnmatch
+from collections.abc import Mapping, Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.errors import InvalidOptions
 from core.models.two_stage_unet import PARTS, STEM_SIZE, TwoStageUNet
+
+NAMED_AT_MOST = 3  # parameters in a message
 
 
 def initialise(network: nn.Module, *, start: str) -> None:
@@ -53,3 +58,20 @@ def pass_through(network: TwoStageUNet) -> None:
         # The last block reads the raised features first, then the skip.
         weights[f"{last}.proj.weight"][part, width + part, 0, 0] = 1.0
         weights["head.weight"][part, part, 1, 1] = 1.0
+
+
+def load_initial_state(
+    network: nn.Module, state: Mapping[str, Tensor], *, new_parts: Sequence[str] = (), name: str
+) -> None:
+    """Load the weights `state` of the file `name` into `network`; what matches `new_parts` keeps its own where missing.
+
+    InvalidOptions for weights of other shapes or names, or that lack others than the new parts.
+    """
+    own = network.state_dict()
+    kept = {key: own[key] for key in own.keys() - state.keys() if any(fnmatch.fnmatchcase(key, p) for p in new_parts)}
+    try:
+        network.load_state_dict({**kept, **state})
+    except RuntimeError as error:
+        lacking = ", ".join(sorted(own.keys() - state.keys() - kept.keys())[:NAMED_AT_MOST])
+        hint = f"; they lack {lacking} (loop.new_parts says what they may lack)" if lacking else ""
+        raise InvalidOptions(f"The weights {name!r} do not fit the recipe's network{hint}") from error

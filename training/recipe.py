@@ -119,6 +119,7 @@ class LoopSection(Section):
     select_by: Literal["loss", "pesq", "estoi", "si_sdr_db", "perceptual_score", "sdr_db"] = "pesq"  # sdr_db: of stems
     max_minutes: float | None = None  # stop in good order after this; resume goes on
     freeze: tuple[str, ...] = ()  # shell patterns of parameter names that are not trained
+    new_parts: tuple[str, ...] = ()  # shell patterns of parameter names that the initial weights may lack
     tensorboard: bool = False  # events in the run's folder; needs the extra `tensorboard`
 
     @model_validator(mode="after")

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import torch
 import yaml
-from torch import nn
+from torch import Tensor, nn
 
-from core.errors import InvalidOptions
 from core.models.checkpoints import CheckpointCard, load_checkpoint, save_checkpoint
 from core.models.released import read_state_dict
 from training.architectures import build_network, enhance_batch
 from training.corpus import load_split_pools
 from training.datasets import AudioPool, Kind, Split
 from training.distributed import Workers, start_workers
-from training.initialisation import initialise
+from training.initialisation import initialise, load_initial_state
 from training.loop import Trainer
 from training.losses.combined import build_loss
 from training.mixing import Example, Mixer
@@ -83,7 +82,7 @@ def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *,
     network = build_network(recipe.system.architecture, recipe.system.arguments)
     initialise(network, start=recipe.system.start)
     if initial is not None:
-        _load_initial(network, initial)
+        load_initial_state(network, _read_weights(initial), new_parts=recipe.loop.new_parts, name=initial.name)
     checkpoint = run_dir / f"{recipe.system.name}.safetensors"
     run_id = uuid.uuid4().hex[:12]
 
@@ -126,13 +125,9 @@ def held_out_examples(pools: Mapping[Kind, AudioPool], recipe: Recipe, *, split:
     return [mixer.example(index) for index in range(recipe.validation.examples)]
 
 
-def _load_initial(network: nn.Module, path: Path) -> None:
+def _read_weights(path: Path) -> dict[str, Tensor]:
     is_released = path.suffix == ".th"
-    state = read_state_dict(path, model=path.stem, sha256_prefix="")[0] if is_released else load_checkpoint(path)[1]
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise InvalidOptions(f"The weights {path.name!r} do not fit the recipe's network") from error
+    return read_state_dict(path, model=path.stem, sha256_prefix="")[0] if is_released else load_checkpoint(path)[1]
 
 
 def _card(recipe: Recipe, *, run_id: str, metrics: Mapping[str, float]) -> CheckpointCard:

@@ -15,6 +15,8 @@ MAGNITUDE_FLOOR = 1e-4
 STEPS_AT_ONCE = 20_000
 """Steps of all sequences together that an LSTM takes on a CPU: what passes between the layers then stays in the cache.
 38 s of sound take two thirds of the time and of the memory; 10,000 and 40,000 steps are no better."""
+ROWS_AT_ONCE = 2_000
+"""Feature vectors that a feed-forward layer takes on a CPU at once, for the same reason."""
 FILTER_INIT_SCALE = 0.1  # of the default weights: filters differ little from passing at first
 
 
@@ -93,36 +95,71 @@ class RecurrentPath(nn.Module):
         return sequence + projected
 
 
-class DualPathBlock(nn.Module):
-    """A recurrent path over the bands of each frame, then one over the frames of each band; (B, N, K, W) both ways."""
+class FeedForward(nn.Module):
+    """Layer norm, linear layer to `units`, GELU, linear layer back, residual; (..., W) both ways.
 
-    def __init__(self, width: int, hidden: int) -> None:
+    Passes its input at first, so that it can be put into a network that is trained already.
+    """
+
+    def __init__(self, width: int, units: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.expansion = nn.Linear(width, units)
+        self.projection = nn.Linear(units, width)
+        nn.init.zeros_(self.projection.weight)
+        nn.init.zeros_(self.projection.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or features.device.type != "cpu":
+            return self._map(features)
+        rows = features.reshape(-1, features.shape[-1])
+        return torch.cat([self._map(part) for part in rows.split(ROWS_AT_ONCE)]).reshape(features.shape)
+
+    def _map(self, features: Tensor) -> Tensor:
+        projected: Tensor = self.projection(nn.functional.gelu(self.expansion(self.norm(features))))
+        return features + projected
+
+
+class DualPathBlock(nn.Module):
+    """A recurrent path over the bands of each frame, one over the frames of each band, a feed-forward layer if it has
+    units; (B, N, K, W) both ways."""
+
+    def __init__(self, width: int, hidden: int, *, feed_forward: int) -> None:
         super().__init__()
         self.over_bands = RecurrentPath(width, hidden)
         self.over_time = RecurrentPath(width, hidden)
+        self.feed_forward = FeedForward(width, feed_forward) if feed_forward else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         shape = features.shape
         features = self.over_bands(features.flatten(0, 1)).reshape(shape)
         by_band = features.transpose(1, 2)  # (B, K, N, W)
-        filtered: Tensor = self.over_time(by_band.flatten(0, 1)).reshape(by_band.shape)
-        return filtered.transpose(1, 2)
+        filtered: Tensor = self.feed_forward(self.over_time(by_band.flatten(0, 1)))
+        return filtered.reshape(by_band.shape).transpose(1, 2)
 
 
 class BandSplitLstm(nn.Module):
     """Band-split dual-path LSTM with a complex three-frame filter per bin; 16 kHz, for recordings (not causal).
 
     The spectrogram (512 / 256) with compressed magnitudes is split into 32 bands, each mapped to `width` features.
-    `blocks` dual-path blocks run bidirectional LSTMs of `hidden` cells over bands and over time. A linear layer a band
-    turns the features into complex filters over three frames that are applied to the uncompressed spectrogram, so zeros
-    give exact zeros. The highest bin (8 kHz) shares the filter of its neighbour.
+    `blocks` dual-path blocks run bidirectional LSTMs of `hidden` cells over bands and over time, each followed by a
+    feed-forward layer of `feed_forward` units (0: none). A linear layer a band turns the features into complex filters
+    over three frames that are applied to the uncompressed spectrogram, so zeros give exact zeros. The highest bin
+    (8 kHz) shares the filter of its neighbour.
 
     After band-split RNN (Luo and Yu, 2023) and dual-path RNN (Luo et al., 2020), much reduced. The state of the LSTMs
     over time reaches over the whole input; a caller that cuts it into segments reads context on both sides.
     """
 
     def __init__(
-        self, *, n_fft: int = 512, hop_length: int = 256, width: int = 48, hidden: int = 48, blocks: int = 2
+        self,
+        *,
+        n_fft: int = 512,
+        hop_length: int = 256,
+        width: int = 48,
+        hidden: int = 48,
+        blocks: int = 2,
+        feed_forward: int = 0,
     ) -> None:
         super().__init__()
         bins = sum(bands * size for bands, size in BAND_LAYOUT)
@@ -130,7 +167,7 @@ class BandSplitLstm(nn.Module):
             raise ValueError(f"the band layout covers {bins} bins, got n_fft {n_fft}")
         self.stft = Stft(n_fft=n_fft, hop_length=hop_length)
         self.encoder = BandEncoder(width)
-        self.blocks = nn.Sequential(*(DualPathBlock(width, hidden) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(DualPathBlock(width, hidden, feed_forward=feed_forward) for _ in range(blocks)))
         self.norm = nn.LayerNorm(width)
         self.decoder = BandDecoder(width)
 

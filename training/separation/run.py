@@ -20,6 +20,7 @@ from core.models.checkpoints import CheckpointCard, card_path, load_checkpoint, 
 from core.models.released import read_demucs_pickle, read_demucs_safetensors
 from training.datasets import Split, split_of
 from training.distributed import Workers, start_workers
+from training.initialisation import load_initial_state
 from training.loop import Trainer
 from training.losses.combined import Loss, build_loss
 from training.run_log import log_to
@@ -72,7 +73,7 @@ def _train(
     pools = _load_split_pools(recipe, run_dir)
     network = _build_network(recipe)
     if initial is not None:
-        _load_initial(network, initial)
+        load_initial_state(network, _read_weights(initial), new_parts=recipe.loop.new_parts, name=initial.name)
     checkpoint = run_dir / f"{recipe.system.name}.safetensors"
     run_id = uuid.uuid4().hex[:12]
 
@@ -175,17 +176,12 @@ def _arguments(recipe: SeparationRecipe) -> dict[str, object]:
     )
 
 
-def _load_initial(network: nn.Module, path: Path) -> None:
+def _read_weights(path: Path) -> Mapping[str, Tensor]:
     if path.suffix == ".th":
-        state = read_demucs_pickle(path, model=path.stem, sha256_prefix=path.stem.partition("-")[2])[0].state_dict()
-    elif card_path(path).is_file():
-        state = load_checkpoint(path)[1]
-    else:
-        state = read_demucs_safetensors(path, model=path.stem)[0].state_dict()
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise InvalidOptions(f"The weights {path.name!r} do not fit the recipe's network and sources") from error
+        return read_demucs_pickle(path, model=path.stem, sha256_prefix=path.stem.partition("-")[2])[0].state_dict()
+    if card_path(path).is_file():
+        return load_checkpoint(path)[1]
+    return read_demucs_safetensors(path, model=path.stem)[0].state_dict()
 
 
 def _card(recipe: SeparationRecipe, *, run_id: str, metrics: Mapping[str, float]) -> CheckpointCard:

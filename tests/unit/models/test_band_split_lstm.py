@@ -12,7 +12,7 @@ from core.audio.segments import SegmentJoiner, split_segments
 from core.enhancement.band_split_lstm import BandSplitLstmEnhancer
 from core.enhancement.protocol import FloatArray, SignalStatistics
 from core.models import band_split_lstm
-from core.models.band_split_lstm import BAND_LAYOUT, BandSplitLstm
+from core.models.band_split_lstm import BAND_LAYOUT, BandSplitLstm, FeedForward
 from core.models.checkpoints import CheckpointCard
 
 SAMPLE_RATE = 16000
@@ -53,11 +53,37 @@ def test_bands_cover_every_bin_but_the_highest() -> None:
     assert sum(bands * bins for bands, bins in BAND_LAYOUT) == 256
 
 
-@pytest.mark.parametrize(("width", "hidden", "parameters"), [(64, 32, 317_824), (48, 32, 247_456)])
-def test_parameter_count(width: int, hidden: int, parameters: int) -> None:
-    network = BandSplitLstm(width=width, hidden=hidden, blocks=2)
+@pytest.mark.parametrize(
+    ("width", "feed_forward", "parameters"), [(64, 0, 317_824), (48, 0, 247_456), (48, 192, 247_456 + 2 * 18_768)]
+)
+def test_parameter_count(width: int, feed_forward: int, parameters: int) -> None:
+    network = BandSplitLstm(width=width, hidden=32, blocks=2, feed_forward=feed_forward)
 
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
+def test_feed_forward_layers_pass_their_input_until_they_are_trained(network: BandSplitLstm) -> None:
+    extended = BandSplitLstm(width=16, hidden=8, blocks=2, feed_forward=32).eval()
+    missing = extended.load_state_dict(network.state_dict(), strict=False).missing_keys
+    wav = torch.from_numpy(noise(5000))
+
+    with torch.inference_mode():
+        torch.testing.assert_close(extended(wav), network(wav), rtol=0, atol=0)
+
+    assert all(".feed_forward." in key for key in missing)
+
+
+def test_feed_forward_layers_do_not_depend_on_how_many_rows_they_take_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = FeedForward(16, 32)
+    torch.nn.init.normal_(layer.projection.weight)
+    features = torch.randn(3, 5, 7, 16, generator=torch.Generator().manual_seed(0))
+
+    whole = layer(features)
+    monkeypatch.setattr(band_split_lstm, "ROWS_AT_ONCE", 11)
+    with torch.inference_mode():
+        parts = layer(features)
+
+    torch.testing.assert_close(parts, whole)
 
 
 def test_filter_of_an_untrained_decoder_without_weights_passes_the_signal(network: BandSplitLstm) -> None:
