@@ -225,9 +225,7 @@ def _open_body(
         return open_form(request, open_upload, open_reference=open_reference)
     if _RAW_MEDIA_TYPES.fullmatch(media_type):
         # All of the options are known: refuse them before gigabytes are read.
-        check_request(
-            parse_job_request(query.fields), outbound=backend.outbound, settings=settings, installed=backend.installed
-        )
+        check_request(parse_job_request(query.fields), desk=backend.job_desk(settings))
         return _RawBody(name=query.name or _name_of(request), media_type=media_type, open_upload=open_upload)
     raise UnsupportedMedia(f"The request's Content-Type is {media_type[:100] or 'missing'!r}. {_ACCEPTED}.")
 

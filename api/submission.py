@@ -26,9 +26,8 @@ from core.object_keys import input_key
 from core.options import EnhanceOptions
 from core.references import check_comparable, reference_at, reference_of_upload, reference_received
 from core.repository import has_job
-from core.services import InputUpload, JobRequest, check_request, submit_job, submit_unfetched, submit_url
+from core.services import InputUpload, JobDesk, JobRequest, check_request, file_at, submit_job, submit_unfetched
 from core.settings import Settings
-from core.sources.source import SourceObject
 from core.uploads.services import find_upload, taken
 from core.uploads.upload import Upload, UploadStatus
 
@@ -55,6 +54,11 @@ class SubmissionDesk:
     settings: Settings
     reader: JobReader
 
+    @property
+    def job_desk(self) -> JobDesk:
+        """What makes jobs on this server."""
+        return self.backend.job_desk(self.settings)
+
     def check_limits(self, *, size_bytes: int) -> None:
         """LimitReached when the caller's API key may not submit `size_bytes` more; blocks."""
         if self.settings.key_limits.refuse and self.caller.owner is not None:
@@ -79,10 +83,12 @@ class SubmissionDesk:
         if incoming.url is not None:
             self.check_limits(size_bytes=0)  # nobody knows yet how many it has
             with self._reference(incoming) as stored:
-                return self._submit_url(incoming.url, incoming, reference=stored), CREATED
+                recording = file_at(incoming.url, key=input_key(incoming.job_id), outbound=self.backend.outbound)
+                return self._submit_unfetched(recording, incoming, reference=stored), CREATED
         if incoming.source is not None:
             self.check_limits(size_bytes=incoming.source.bytes)
-            return self._submit_source(incoming.source, incoming), CREATED
+            recording = incoming.source.as_input(input_key(incoming.job_id))
+            return self._submit_unfetched(recording, incoming), CREATED
         if incoming.upload is None:
             return self._take_upload(incoming)
         upload = incoming.upload
@@ -127,9 +133,7 @@ class SubmissionDesk:
 
     def check_request(self, request: JobRequest) -> EnhanceOptions:
         """What core.services.check_request says of the request on this server."""
-        return check_request(
-            request, outbound=self.backend.outbound, settings=self.settings, installed=self.backend.installed
-        )
+        return check_request(request, desk=self.job_desk)
 
     def _reference_upload(self, reference: InputReference) -> Upload:
         return find_upload(reference.upload_id or "", desk=self.backend.uploads, caller=self.caller)
@@ -174,41 +178,20 @@ class SubmissionDesk:
             owner=self.caller.owner,
             reference=reference,
             is_kept=is_kept,
-            store=self.backend.store,
-            jobs=self.backend.jobs,
-            queue=self.backend.queue,
-            outbound=self.backend.outbound,
-            settings=self.settings,
-            installed=self.backend.installed,
+            desk=self.job_desk,
             now=datetime.now(UTC),
         )
 
-    def _submit_source(self, source: SourceObject, incoming: Incoming) -> Job:
+    def _submit_unfetched(
+        self, input_file: InputFile, incoming: Incoming, *, reference: InputFile | None = None
+    ) -> Job:
         return submit_unfetched(
-            source.as_input(input_key(incoming.job_id)),
-            incoming.request,
-            job_id=incoming.job_id,
-            owner=self.caller.owner,
-            jobs=self.backend.jobs,
-            queue=self.backend.queue,
-            outbound=self.backend.outbound,
-            settings=self.settings,
-            installed=self.backend.installed,
-            now=datetime.now(UTC),
-        )
-
-    def _submit_url(self, url: str, incoming: Incoming, *, reference: InputFile | None) -> Job:
-        return submit_url(
-            url,
+            input_file,
             incoming.request,
             job_id=incoming.job_id,
             owner=self.caller.owner,
             reference=reference,
-            jobs=self.backend.jobs,
-            queue=self.backend.queue,
-            outbound=self.backend.outbound,
-            settings=self.settings,
-            installed=self.backend.installed,
+            desk=self.job_desk,
             now=datetime.now(UTC),
         )
 

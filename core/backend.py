@@ -29,6 +29,7 @@ from core.outbound.client import OutboundClient
 from core.queue import JobQueue
 from core.queue_celery import CeleryJobQueue
 from core.repository_sql import SqlJobRepository
+from core.services import JobDesk
 from core.settings import Settings
 from core.sources.source import Sources
 from core.storage import ObjectStore
@@ -62,6 +63,17 @@ class Backend:
     outbound: OutboundClient
     sources: Sources
     engine: Engine | None = None  # None for parts that need no database
+
+    def job_desk(self, settings: Settings) -> JobDesk:
+        """What makes jobs of recordings on this server."""
+        return JobDesk(
+            store=self.store,
+            jobs=self.jobs,
+            queue=self.queue,
+            outbound=self.outbound,
+            settings=settings,
+            installed=self.installed,
+        )
 
     def close(self) -> None:
         """Close the database's idle connections; for who opens a backend and goes on without it."""

@@ -105,48 +105,57 @@ def _denoiser(name: str, *, title: str, parameters: int, file_hash: str) -> Mode
     )
 
 
-_RECORDS = (
-    ModelRecord(
-        name="limpid-speech",
-        title="Band-split LSTM for speech, ours",
-        architecture=Architecture.BAND_SPLIT_LSTM,
+def _bundled(
+    name: str,
+    *,
+    title: str,
+    architecture: Architecture,
+    sample_rate: int,
+    training_data: str,
+    cpu_rtf: float,
+    parameters: int,
+) -> ModelRecord:
+    return ModelRecord(
+        name=name,
+        title=title,
+        architecture=architecture,
         origin=Origin.BUNDLED,
-        sample_rate=16_000,
+        sample_rate=sample_rate,
         channels=1,
         stems=("enhanced",),
         licence="Apache-2.0",
         notice="Trained by this project; the model card beside the weights names the recordings and their licences.",
-        source="core/models/weights/limpid-speech.md",
+        source=f"core/models/weights/{name}.md",
+        training_data=training_data,
+        cpu_rtf=cpu_rtf,
+        parameters=parameters,
+    )
+
+
+_RECORDS = (
+    _bundled(
+        "limpid-speech",
+        title="Band-split LSTM for speech, ours",
+        architecture=Architecture.BAND_SPLIT_LSTM,
+        sample_rate=16_000,
         training_data="6 hours of speech, mostly English, with recorded and generated noise",
         cpu_rtf=0.02,
         parameters=247_456,
     ),
-    ModelRecord(
-        name="cnn-mask",
+    _bundled(
+        "cnn-mask",
         title="Small convolutional mask for speech, ours",
         architecture=Architecture.MASK_CNN,
-        origin=Origin.BUNDLED,
         sample_rate=16_000,
-        channels=1,
-        stems=("enhanced",),
-        licence="Apache-2.0",
-        notice="Trained by this project; the model card beside the weights names the recordings and their licences.",
-        source="core/models/weights/cnn-mask.md",
         training_data="6 hours of speech, mostly English, with recorded and generated noise",
         cpu_rtf=0.14,
         parameters=74_881,
     ),
-    ModelRecord(
-        name="limpid-film",
+    _bundled(
+        "limpid-film",
         title="Two-stage U-Net for film and archive sound, ours",
         architecture=Architecture.TWO_STAGE_UNET,
-        origin=Origin.BUNDLED,
         sample_rate=44_100,
-        channels=1,
-        stems=("enhanced",),
-        licence="Apache-2.0",
-        notice="Trained by this project; the model card beside the weights names the recordings and their licences.",
-        source="core/models/weights/limpid-film.md",
         training_data="speech, sound effects and music (60, 20 and 20 %) with generated film noise at 10 to 25 dB",
         cpu_rtf=0.2,
         parameters=352_212,

@@ -50,6 +50,21 @@ class JobRequest:
     batch: BatchPlace | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobDesk:
+    """What the use cases that make a job work with.
+
+    `installed` knows the workers' models; None stands for those of this machine.
+    """
+
+    store: ObjectStore
+    jobs: JobRepository
+    queue: JobQueue
+    outbound: OutboundClient
+    settings: Settings
+    installed: InstalledModels | None = None
+
+
 class InputUpload:
     """A recording on its way into the object store: counted and hashed as it passes, never held.
 
@@ -116,25 +131,23 @@ class InputUpload:
         self._writer.__exit__(kind, error, trace)
 
 
-def check_request(
-    request: JobRequest, *, outbound: OutboundClient, settings: Settings, installed: InstalledModels | None = None
-) -> EnhanceOptions:
+def check_request(request: JobRequest, *, desk: JobDesk) -> EnhanceOptions:
     """The resolved options; UnknownPreset, InvalidOptions or ModelUnavailable when the job could not run.
 
-    `installed` knows the workers' models; None stands for those of this machine. ForbiddenUrl when its webhook must not
-    be called.
+    ForbiddenUrl when its webhook must not be called.
     """
+    settings = desk.settings
     options = resolve_options(request.preset, request.overrides, request.outputs, operator=settings.operator_defaults)
     if options.model is not None:
         record = find_model(options.model)
         has_model = record.is_installed(settings.resolved_models_dir)
-        if not (has_model if installed is None else installed.has(record.name)):
+        if not (has_model if desk.installed is None else desk.installed.has(record.name)):
             remedy = f" The operator can: `limpid models pull {record.name}`." if record.origin is Origin.PULLED else ""
             raise ModelUnavailable(
                 f"Preset {options.preset!r} needs the model {record.name!r}, which is not installed.{remedy}"
             )
     if request.webhook is not None:
-        check_webhook(request.webhook, outbound=outbound, settings=settings)
+        check_webhook(request.webhook, outbound=desk.outbound, settings=settings)
     return options
 
 
@@ -146,12 +159,7 @@ def submit_job(
     owner: str | None = None,
     reference: InputFile | None = None,
     is_kept: bool = False,
-    store: ObjectStore,
-    jobs: JobRepository,
-    queue: JobQueue,
-    outbound: OutboundClient,
-    settings: Settings,
-    installed: InstalledModels | None = None,
+    desk: JobDesk,
     now: datetime,
 ) -> Job:
     """Make a job of the stored recording, `owner`'s, and tell the workers; returns it as queued.
@@ -163,57 +171,14 @@ def submit_job(
     """
     with ExitStack() as undo:
         if not is_kept:
-            undo.callback(discard_input, store, job_id)
-        options = check_request(request, outbound=outbound, settings=settings, installed=installed)
-        input_file = probe_stored(stored, store=store, settings=settings, track=options.track)
-        job = _new_job(
-            job_id,
-            input_file,
-            reference=reference,
-            request=request,
-            options=options,
-            owner=owner,
-            settings=settings,
-            now=now,
-        )
-        jobs.add(job)
+            undo.callback(discard_input, desk.store, job_id)
+        options = check_request(request, desk=desk)
+        input_file = probe_stored(stored, store=desk.store, settings=desk.settings, track=options.track)
+        job = _queued(job_id, input_file, request, options, desk=desk, owner=owner, reference=reference, now=now)
+        desk.jobs.add(job)
         undo.pop_all()
-    _send(job, jobs=jobs, queue=queue, now=now)
+    _send(job, desk=desk, now=now)
     return job
-
-
-def submit_url(
-    url: str,
-    request: JobRequest,
-    *,
-    job_id: str,
-    owner: str | None = None,
-    reference: InputFile | None = None,
-    jobs: JobRepository,
-    queue: JobQueue,
-    outbound: OutboundClient,
-    settings: Settings,
-    installed: InstalledModels | None = None,
-    now: datetime,
-) -> Job:
-    """Make a job of the recording at `url`, `owner`'s, which the worker fetches; returns it as queued.
-
-    ForbiddenUrl, and what check_request raises. What is wrong with the recording shows only when it is fetched.
-    """
-    input_file = file_at(url, key=input_key(job_id), outbound=outbound)
-    return submit_unfetched(
-        input_file,
-        request,
-        job_id=job_id,
-        owner=owner,
-        reference=reference,
-        jobs=jobs,
-        queue=queue,
-        outbound=outbound,
-        settings=settings,
-        installed=installed,
-        now=now,
-    )
 
 
 def submit_unfetched(
@@ -223,29 +188,19 @@ def submit_unfetched(
     job_id: str,
     owner: str | None = None,
     reference: InputFile | None = None,
-    jobs: JobRepository,
-    queue: JobQueue,
-    outbound: OutboundClient,
-    settings: Settings,
-    installed: InstalledModels | None = None,
+    desk: JobDesk,
     now: datetime,
 ) -> Job:
-    """Make a job of a recording whose place is known to be allowed; the worker fetches it. Raises as check_request."""
-    options = check_request(request, outbound=outbound, settings=settings, installed=installed)
-    if input_file.bytes > settings.max_upload_bytes:
-        raise InputTooLarge(f"The file has {input_file.bytes} bytes; the limit is {settings.max_upload_bytes}.")
-    job = _new_job(
-        job_id,
-        input_file,
-        reference=reference,
-        request=request,
-        options=options,
-        owner=owner,
-        settings=settings,
-        now=now,
-    )
-    jobs.add(job)
-    _send(job, jobs=jobs, queue=queue, now=now)
+    """Make a job of a recording elsewhere, at a place that is known to be allowed (`file_at`); returns it as queued.
+
+    Raises InputTooLarge, and as check_request. The worker fetches the recording: what is wrong with it shows then.
+    """
+    options = check_request(request, desk=desk)
+    if input_file.bytes > desk.settings.max_upload_bytes:
+        raise InputTooLarge(f"The file has {input_file.bytes} bytes; the limit is {desk.settings.max_upload_bytes}.")
+    job = _queued(job_id, input_file, request, options, desk=desk, owner=owner, reference=reference, now=now)
+    desk.jobs.add(job)
+    _send(job, desk=desk, now=now)
     return job
 
 
@@ -276,22 +231,22 @@ def cancel_job(job_id: str, *, jobs: JobRepository, caller: Caller, now: datetim
     return job
 
 
-def _new_job(
+def _queued(
     job_id: str,
     input_file: InputFile,
-    *,
-    reference: InputFile | None,
     request: JobRequest,
     options: EnhanceOptions,
+    *,
+    desk: JobDesk,
     owner: str | None,
-    settings: Settings,
+    reference: InputFile | None,
     now: datetime,
 ) -> Job:
     return Job(
         id=job_id,
         status=JobStatus.QUEUED,
         lane=request.lane,
-        device=Device(settings.device),
+        device=Device(desk.settings.device),
         preset=options.preset,
         preset_version=options.preset_version,
         options=options.model_dump(mode="json"),
@@ -332,12 +287,12 @@ def probe_stored(stored: InputFile, *, store: ObjectStore, settings: Settings, t
         return check_recording(stored, source, settings=settings, track=track)
 
 
-def _send(job: Job, *, jobs: JobRepository, queue: JobQueue, now: datetime) -> None:
+def _send(job: Job, *, desk: JobDesk, now: datetime) -> None:
     logger.info("job_submitted", extra={"job_id": job.id, "preset": job.preset, "input_bytes": job.input.bytes})
     try:
         with span(f"send {job_queue_name(job.device, job.lane)}", {"limpid.job_id": job.id}, kind=SpanKind.PRODUCER):
-            queue.send_job(job.id, device=job.device, lane=job.lane)
-        jobs.mark_sent(job.id, now=now)
+            desk.queue.send_job(job.id, device=job.device, lane=job.lane)
+        desk.jobs.mark_sent(job.id, now=now)
     except (QueueError, StorageError) as error:
         logger.warning("job_not_sent", extra={"job_id": job.id, "reason": error.detail})
 

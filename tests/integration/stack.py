@@ -123,11 +123,7 @@ class Stack:
             stored,
             JobRequest(preset=preset),
             job_id=job_id,
-            store=self.backend.store,
-            jobs=self.backend.jobs,
-            queue=self.backend.queue,
-            outbound=self.backend.outbound,
-            settings=self.settings,
+            desk=self.backend.job_desk(self.settings),
             now=utc_now(),
         )
         return job_id

@@ -61,11 +61,7 @@ def job_id(settings: Settings) -> Iterator[str]:
         stored,
         JobRequest(preset="clean-only"),
         job_id=made,
-        store=backend.store,
-        jobs=backend.jobs,
-        queue=backend.queue,
-        outbound=backend.outbound,
-        settings=settings,
+        desk=backend.job_desk(settings),
         now=datetime.now(UTC),
     )
     yield made

@@ -15,7 +15,8 @@ from standardwebhooks import Webhook as Verifier
 from core.access.keys import ANYONE
 from core.ids import new_id
 from core.jobs import Job, JobStatus
-from core.services import JobRequest, submit_url
+from core.object_keys import input_key
+from core.services import JobRequest, file_at, submit_unfetched
 from core.webhooks.events import EventType, Webhook
 from core.webhooks.outbox import Delivery, DeliveryStatus
 from core.webhooks.service import replay_delivery
@@ -87,14 +88,12 @@ def _recording() -> bytes:
 
 def submit(stack: Stack, server: WebServer, *, recording: str = "/talk.wav") -> Job:
     """Submit a job by URL that calls /hook."""
-    return submit_url(
-        server.url(recording),
+    job_id, desk = new_id(), stack.backend.job_desk(stack.settings)
+    return submit_unfetched(
+        file_at(server.url(recording), key=input_key(job_id), outbound=desk.outbound),
         JobRequest(preset="clean-only", webhook=Webhook(url=server.url("/hook"))),
-        job_id=new_id(),
-        jobs=stack.backend.jobs,
-        queue=stack.backend.queue,
-        outbound=stack.backend.outbound,
-        settings=stack.settings,
+        job_id=job_id,
+        desk=desk,
         now=utc_now(),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from core.jobs import Device, InputFile, Job, JobStatus, Lane
 from core.model_catalogue import MODELS
 from core.options import resolve_options
 from core.outbound.client import OutboundClient
-from core.services import InputUpload, JobRequest, cancel_job, submit_job
+from core.services import InputUpload, JobDesk, JobRequest, cancel_job, submit_job
 from core.settings import Settings
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 
@@ -71,27 +72,13 @@ def upload(store: FakeObjectStore, data: bytes, *, name: str = "talk.wav", max_b
         return writer.finish()
 
 
-def submit(
-    stored: InputFile,
-    request: JobRequest,
-    *,
-    store: FakeObjectStore,
-    jobs: FakeJobRepository,
-    queue: FakeJobQueue,
-    settings: Settings,
-) -> Job:
-    job_id = stored.key.split("/")[1]
-    return submit_job(
-        stored,
-        request,
-        job_id=job_id,
-        store=store,
-        jobs=jobs,
-        queue=queue,
-        outbound=OUTBOUND,
-        settings=settings,
-        now=NOW,
-    )
+@pytest.fixture
+def desk(store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, settings: Settings) -> JobDesk:
+    return JobDesk(store=store, jobs=jobs, queue=queue, outbound=OUTBOUND, settings=settings)
+
+
+def submit(stored: InputFile, request: JobRequest, desk: JobDesk) -> Job:
+    return submit_job(stored, request, job_id=stored.key.split("/")[1], desk=desk, now=NOW)
 
 
 class TestInputUpload:
@@ -133,11 +120,11 @@ class TestInputUpload:
 
 class TestSubmitJob:
     def test_job_holds_resolved_options_and_what_the_probe_found(
-        self, store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, settings: Settings
+        self, store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, desk: JobDesk
     ) -> None:
         request = JobRequest(preset="clean-only", overrides={"strength": 0.5}, lane=Lane.BULK, metadata={"n": [1]})
 
-        job = submit(upload(store, recording()), request, store=store, jobs=jobs, queue=queue, settings=settings)
+        job = submit(upload(store, recording()), request, desk)
 
         assert jobs.get(job.id) == job
         assert job.status is JobStatus.QUEUED
@@ -148,41 +135,32 @@ class TestSubmitJob:
         assert queue.sent == [(job.id, "cpu.bulk")]
 
     def test_job_goes_to_the_device_of_the_settings(
-        self, store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, settings: Settings
+        self, store: FakeObjectStore, queue: FakeJobQueue, desk: JobDesk
     ) -> None:
-        on_gpu = settings.model_copy(update={"device": "gpu"})
+        on_gpu = replace(desk, settings=desk.settings.model_copy(update={"device": "gpu"}))
 
-        job = submit(upload(store, recording()), CLEAN_ONLY, store=store, jobs=jobs, queue=queue, settings=on_gpu)
+        job = submit(upload(store, recording()), CLEAN_ONLY, on_gpu)
 
         assert job.device is Device.GPU
         assert queue.sent == [(job.id, "gpu.interactive")]
 
     def test_sent_job_is_not_due_to_be_sent_again(
-        self, store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, settings: Settings
+        self, store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, desk: JobDesk
     ) -> None:
-        sent = submit(upload(store, recording()), CLEAN_ONLY, store=store, jobs=jobs, queue=queue, settings=settings)
+        sent = submit(upload(store, recording()), CLEAN_ONLY, desk)
         queue.is_down = True
-        unsent = submit(upload(store, recording()), CLEAN_ONLY, store=store, jobs=jobs, queue=queue, settings=settings)
+        unsent = submit(upload(store, recording()), CLEAN_ONLY, desk)
 
         due = jobs.sweep(now=NOW.replace(second=10)).to_send
 
         assert [job.id for job in due] == [unsent.id]
         assert sent.id != unsent.id
 
-    def test_installed_model_is_accepted(
-        self, store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, settings: Settings
-    ) -> None:
+    def test_installed_model_is_accepted(self, store: FakeObjectStore, settings: Settings, desk: JobDesk) -> None:
         settings.resolved_models_dir.mkdir(parents=True)
         (settings.resolved_models_dir / MODELS["dns48"].files[0].name).write_bytes(b"weights")
 
-        job = submit(
-            upload(store, recording()),
-            JobRequest(preset="speech-dns48"),
-            store=store,
-            jobs=jobs,
-            queue=queue,
-            settings=settings,
-        )
+        job = submit(upload(store, recording()), JobRequest(preset="speech-dns48"), desk)
 
         assert job.options["model"] == "dns48"
 
@@ -201,27 +179,22 @@ class TestSubmitJob:
         store: FakeObjectStore,
         jobs: FakeJobRepository,
         queue: FakeJobQueue,
-        settings: Settings,
         data: bytes,
         request_: JobRequest,
         error: type[Exception],
+        desk: JobDesk,
     ) -> None:
         stored = upload(store, data)
 
         with pytest.raises(error):
-            submit(stored, request_, store=store, jobs=jobs, queue=queue, settings=settings)
+            submit(stored, request_, desk)
 
         assert store.objects == {}
         assert jobs.list().jobs == []
         assert queue.sent == []
 
     def test_store_that_cannot_delete_does_not_hide_the_reason(
-        self,
-        store: FakeObjectStore,
-        jobs: FakeJobRepository,
-        queue: FakeJobQueue,
-        settings: Settings,
-        monkeypatch: pytest.MonkeyPatch,
+        self, store: FakeObjectStore, monkeypatch: pytest.MonkeyPatch, desk: JobDesk
     ) -> None:
         def refuse(prefix: str) -> int:
             raise StorageError("The object store did not answer.")
@@ -229,32 +202,23 @@ class TestSubmitJob:
         monkeypatch.setattr(store, "delete_prefix", refuse)
 
         with pytest.raises(UnknownPreset):
-            submit(
-                upload(store, recording()),
-                JobRequest(preset="loud"),
-                store=store,
-                jobs=jobs,
-                queue=queue,
-                settings=settings,
-            )
+            submit(upload(store, recording()), JobRequest(preset="loud"), desk)
 
     def test_database_that_does_not_answer_leaves_no_recording(
-        self, store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, settings: Settings
+        self, store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, desk: JobDesk
     ) -> None:
         jobs.is_down = True
 
         with pytest.raises(StorageError):
-            submit(upload(store, recording()), CLEAN_ONLY, store=store, jobs=jobs, queue=queue, settings=settings)
+            submit(upload(store, recording()), CLEAN_ONLY, desk)
 
         assert store.objects == {}
         assert queue.sent == []
 
 
 class TestCancelJob:
-    def test_queued_job_ends(
-        self, store: FakeObjectStore, jobs: FakeJobRepository, queue: FakeJobQueue, settings: Settings
-    ) -> None:
-        job = submit(upload(store, recording()), CLEAN_ONLY, store=store, jobs=jobs, queue=queue, settings=settings)
+    def test_queued_job_ends(self, store: FakeObjectStore, jobs: FakeJobRepository, desk: JobDesk) -> None:
+        job = submit(upload(store, recording()), CLEAN_ONLY, desk)
 
         assert cancel_job(job.id, jobs=jobs, caller=ANYONE, now=NOW).status is JobStatus.CANCELLED
         with pytest.raises(Conflict):
