@@ -19,6 +19,7 @@ from api.metrics import ApiMetrics, RequestMetricsMiddleware
 from api.openapi import ANY_PROBLEM, TAGS, add_problem_schemas
 from api.page import install_page
 from api.polling import JobReader
+from api.reference import install_reference
 from api.request_id import RequestIdMiddleware
 from api.routes import batches, enhance, estimate, events, health, jobs, metrics, models, presets, uploads, webhooks
 from api.schemas import API_PREFIX
@@ -50,6 +51,8 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
         version=version("limpid"),
         openapi_tags=TAGS,
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's own pages load their scripts from elsewhere: see api.reference
+        redoc_url=None,
         webhooks=webhook_events.router,
         responses=ANY_PROBLEM,
         telemetry=_TELEMETRY,
@@ -71,6 +74,7 @@ def create_app(settings: Settings | None = None, backend: Backend | None = None)
         app.include_router(module.router, prefix=API_PREFIX)
     for module in (enhance, health, metrics):
         app.include_router(module.router)
+    install_reference(app)
     install_page(app, settings)
     return app
 

@@ -12,11 +12,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.reference import REFERENCE_PATH, reference_policy
 from core.errors import NotFound
 from core.settings import Settings
 
 ASSETS_PATH = "/assets"
-_INTERACTIVE_DOCS = ("/docs", "/redoc")  # FastAPI's own pages, which load their scripts from elsewhere
+_PAGE_HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "X-Frame-Options": "DENY",
+}
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 router = APIRouter(include_in_schema=False)
@@ -27,13 +32,16 @@ def install_page(app: FastAPI, settings: Settings) -> None:
     web_dir = settings.resolved_web_dir
     app.include_router(router)
     app.mount(ASSETS_PATH, _Assets(directory=web_dir / "assets", check_dir=False))
-    app.add_middleware(SecurityHeadersMiddleware, page_policy=page_policy(settings))
+    policies = {
+        "/": page_policy(settings),
+        ASSETS_PATH: page_policy(settings),
+        REFERENCE_PATH: reference_policy(_connect_sources(settings)),
+    }
+    app.add_middleware(SecurityHeadersMiddleware, policies=policies)
 
 
 def page_policy(settings: Settings) -> str:
-    """The page's Content-Security-Policy. Uploads in parts go to the object store, where one is configured."""
-    endpoint = settings.s3_public_endpoint or settings.s3_endpoint
-    store = "" if endpoint is None else " {0.scheme}://{0.netloc}".format(urlsplit(endpoint))
+    """The page's Content-Security-Policy."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -41,13 +49,19 @@ def page_policy(settings: Settings) -> str:
             "style-src 'self'",
             "img-src 'self' blob:",
             "media-src 'self' blob:",
-            f"connect-src 'self'{store}",
+            f"connect-src {_connect_sources(settings)}",
             "base-uri 'none'",
             "form-action 'none'",
             "frame-ancestors 'none'",
             "require-trusted-types-for 'script'",
         )
     )
+
+
+def _connect_sources(settings: Settings) -> str:
+    """Uploads in parts go to the object store, where one is configured, and the results come from there."""
+    endpoint = settings.s3_public_endpoint or settings.s3_endpoint
+    return "'self'" if endpoint is None else "'self' {0.scheme}://{0.netloc}".format(urlsplit(endpoint))
 
 
 @router.get("/")
@@ -64,14 +78,10 @@ def get_page(request: Request) -> Response:
 class SecurityHeadersMiddleware:
     """Says what a browser may do with a response: little, and with data nothing."""
 
-    def __init__(self, app: ASGIApp, *, page_policy: str) -> None:
+    def __init__(self, app: ASGIApp, *, policies: Mapping[str, str]) -> None:
+        """`policies` are the Content-Security-Policies of the pages, by the path at which each begins."""
         self.app = app
-        self._page = {
-            "Content-Security-Policy": page_policy,
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-            "X-Frame-Options": "DENY",
-        }
+        self._policies = policies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,7 +90,7 @@ class SecurityHeadersMiddleware:
         added = {
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
-            **self._policy_of(scope["path"]),
+            **self._headers_of(scope["path"]),
         }
 
         async def send_with_headers(message: Message) -> None:
@@ -92,12 +102,11 @@ class SecurityHeadersMiddleware:
 
         await self.app(scope, receive, send_with_headers)
 
-    def _policy_of(self, path: str) -> Mapping[str, str]:
-        if path == "/" or path.startswith(f"{ASSETS_PATH}/"):
-            return self._page
-        if path.startswith(_INTERACTIVE_DOCS):
-            return {}
-        return {"Content-Security-Policy": _DATA_POLICY}
+    def _headers_of(self, path: str) -> Mapping[str, str]:
+        policy = self._policies.get(f"/{path[1:].partition('/')[0]}")
+        if policy is None:
+            return {"Content-Security-Policy": _DATA_POLICY}
+        return _PAGE_HEADERS | {"Content-Security-Policy": policy}
 
 
 class _Assets(StaticFiles):
