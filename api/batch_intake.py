@@ -19,6 +19,7 @@ from api.intake import (
     QueryOptions,
     body_blocks,
     check_declared_size,
+    incoming_from,
     media_type_of,
     open_form,
     read_json,
@@ -111,10 +112,7 @@ async def receive_batch(
 
 def _references(text: str, query: QueryOptions) -> ReceivedBatch:
     batch = parse_batch(text, query.fields)
-    items = [
-        Incoming(job_id=reference.upload_id or new_id(), upload=None, url=reference.url, request=job_request)
-        for reference, job_request in batch.items
-    ]
+    items = [incoming_from(place, job_request) for place, job_request in batch.items]
     source = None
     if batch.source is not None:
         location, patterns = batch.source.location, batch.source.patterns

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 
 from api.job_options import (
     EXAMPLE,
-    InputReference,
     RecordingOptions,
+    RecordingReference,
     WebhookTarget,
     parse_options,
     request_of,
@@ -73,7 +73,7 @@ class BatchItemOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    input: InputReference
+    input: RecordingReference
     preset: str | None = None
     overrides: dict[str, Any] | None = None
     outputs: list[dict[str, Any]] | None = Field(default=None, min_length=1, max_length=4)
@@ -132,7 +132,7 @@ class BatchSubmission(BatchOptions):
 class ParsedBatch:
     """What a JSON body says: each recording and what is wanted of it, and who is told of the end."""
 
-    items: Sequence[tuple[InputReference, JobRequest]]
+    items: Sequence[tuple[RecordingReference, JobRequest]]
     source: SourceOptions | None  # instead of items: they are still to be listed
     request: JobRequest  # what is wanted of those
     webhook: Webhook | None

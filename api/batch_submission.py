@@ -18,13 +18,14 @@ from api.intake import Incoming, QueryOptions, declared_bytes
 from api.submission import SubmissionDesk, describe
 from core.backend import Backend
 from core.batches.batch import Batch, RefusedItem
-from core.errors import EnhancerError, NotFound, TransientError
+from core.errors import EnhancerError, Gone, NotFound, TransientError
 from core.file_names import safe_file_name
 from core.idempotency import IdempotentAttempt, fingerprint_of, parse_key
 from core.ids import new_id
 from core.jobs import BatchPlace, Problem
 from core.outbound.fetch import name_of
-from core.services import JobRequest, discard_input
+from core.services import JobRequest, discard_input, find_job
+from core.uploads.services import find_upload
 from core.webhooks.events import Webhook
 from core.webhooks.service import check_webhook
 
@@ -117,13 +118,14 @@ def _take(
     try:
         for position, item in enumerate(items):
             place = BatchPlace(id=batch_id, position=position)
+            name = _name_of(item, desk)  # now: an upload that is refused is gone
             try:
                 desk.take(replace(item, request=replace(item.request, batch=place)))
             except TransientError:
                 raise
             except EnhancerError as error:
                 problem = Problem(code=error.code, title=error.title, detail=error.detail)
-                refused.append(RefusedItem(position=position, name=_name_of(item), problem=problem))
+                refused.append(RefusedItem(position=position, name=name, problem=problem))
                 if item.upload is not None:
                     discard_input(desk.backend.store, item.job_id)
         if refused:
@@ -155,12 +157,20 @@ def _check_requests(received: ReceivedBatch, desk: SubmissionDesk) -> None:
         checked.append(request)
 
 
-def _name_of(item: Incoming) -> str:
+def _name_of(item: Incoming, desk: SubmissionDesk) -> str:
+    """What the recording is called; empty when there is none that the caller may see."""
     if item.upload is not None:
         return item.upload.name
     if item.source is not None:
         return item.source.as_input("").name
-    return safe_file_name(name_of(item.url)) if item.url is not None else ""
+    if item.url is not None:
+        return safe_file_name(name_of(item.url))
+    try:
+        if item.earlier_id is not None:
+            return find_job(item.earlier_id, jobs=desk.backend.jobs, caller=desk.caller).input.name
+        return find_upload(item.job_id, desk=desk.backend.uploads, caller=desk.caller).name
+    except (NotFound, Gone):
+        return ""
 
 
 def _known_bytes(item: Incoming) -> int:

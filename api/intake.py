@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from typing import Protocol, TypeVar
 
@@ -14,7 +14,13 @@ from fastapi import HTTPException, Request
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from python_multipart.multipart import parse_options_header
 
-from api.job_options import FIELD_NAMES, InputReference, parse_job_request, parse_submission
+from api.job_options import (
+    FIELD_NAMES,
+    InputReference,
+    RecordingReference,
+    parse_job_request,
+    parse_submission,
+)
 from api.multipart import MAX_FIELD_BYTES, OpenUpload, UploadForm, decode_text
 from core.backend import Backend
 from core.errors import InputTooLarge, InvalidInput, UnsupportedMedia
@@ -66,6 +72,7 @@ class Incoming:
     upload: InputUpload | None  # not finished: its bytes are removed unless it is
     request: JobRequest
     url: str | None = None  # without `upload`: where the recording is; None: it is the complete upload of `job_id`
+    earlier_id: str | None = None  # without `upload` and `url`: of the job whose recording it is
     source: SourceObject | None = None  # without `upload` and `url`: in which bucket the recording lies
     reference: InputUpload | InputReference | None = None  # a clean version; an InputUpload is not finished either
 
@@ -126,17 +133,16 @@ async def _receive_reference(request: Request, query: QueryOptions, *, take: Cal
 
     def finish() -> T:
         submission = parse_submission(text, query.fields)
-        return take(
-            Incoming(
-                job_id=submission.input.upload_id or new_id(),
-                upload=None,
-                url=submission.input.url,
-                request=submission.request,
-                reference=submission.reference,
-            )
-        )
+        return take(replace(incoming_from(submission.input, submission.request), reference=submission.reference))
 
     return await run_in_threadpool(finish)
+
+
+def incoming_from(place: RecordingReference, request: JobRequest) -> Incoming:
+    """A recording that is elsewhere."""
+    return Incoming(
+        job_id=place.upload_id or new_id(), upload=None, url=place.url, earlier_id=place.job_id, request=request
+    )
 
 
 async def read_json(request: Request, *, max_bytes: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -28,6 +28,8 @@ EXAMPLE: dict[str, JsonValue] = {
     "metadata": {"episode": 12},
     "webhook": {"url": "https://example.com/hooks/limpid", "events": ["job.succeeded", "job.failed"]},
 }
+
+_ID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 Options = TypeVar("Options", bound="RecordingOptions")
 
@@ -111,15 +113,33 @@ class InputReference(BaseModel):
     )
     upload_id: str | None = Field(
         default=None,
-        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        pattern=_ID_PATTERN,
         description="Of a complete upload (`POST /uploads`). The job's id will be the same.",
     )
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
-        if (self.url is None) == (self.upload_id is None):
-            raise ValueError("give either url or upload_id")
+        if sum(place is not None for place in self._places) != 1:
+            raise ValueError(f"give one of {', '.join(type(self).model_fields)}")
         return self
+
+    @property
+    def _places(self) -> Sequence[str | None]:
+        return (self.url, self.upload_id)
+
+
+class RecordingReference(InputReference):
+    """A recording that is elsewhere: at a URL, a complete upload, or an earlier job's."""
+
+    job_id: str | None = Field(
+        default=None,
+        pattern=_ID_PATTERN,
+        description="Of an earlier job whose files are kept: its recording again, without sending it again.",
+    )
+
+    @property
+    def _places(self) -> Sequence[str | None]:
+        return (*super()._places, self.job_id)
 
 
 class JobSubmission(JobOptions):
@@ -130,7 +150,7 @@ class JobSubmission(JobOptions):
         json_schema_extra={"example": {"input": {"url": "https://example.com/talks/talk.ogg"}, **EXAMPLE}},
     )
 
-    input: InputReference
+    input: RecordingReference
     reference: InputReference | None = Field(
         default=None,
         description="A clean version of the recording: the report compares the recording and the result with it.",
@@ -147,7 +167,7 @@ class JobSubmission(JobOptions):
 class ParsedSubmission:
     """What a JSON body says."""
 
-    input: InputReference
+    input: RecordingReference
     reference: InputReference | None
     request: JobRequest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -26,7 +26,17 @@ from core.object_keys import input_key
 from core.options import EnhanceOptions
 from core.references import check_comparable, reference_at, reference_of_upload, reference_received
 from core.repository import has_job
-from core.services import InputUpload, JobDesk, JobRequest, check_request, file_at, submit_job, submit_unfetched
+from core.retention import check_not_expired
+from core.services import (
+    InputUpload,
+    JobDesk,
+    JobRequest,
+    check_request,
+    file_at,
+    find_job,
+    submit_job,
+    submit_unfetched,
+)
 from core.settings import Settings
 from core.uploads.services import find_upload, taken
 from core.uploads.upload import Upload, UploadStatus
@@ -89,6 +99,8 @@ class SubmissionDesk:
             self.check_limits(size_bytes=incoming.source.bytes)
             recording = incoming.source.as_input(input_key(incoming.job_id))
             return self._submit_unfetched(recording, incoming), CREATED
+        if incoming.earlier_id is not None:
+            return self._take_again(incoming.earlier_id, incoming)
         if incoming.upload is None:
             return self._take_upload(incoming)
         upload = incoming.upload
@@ -112,6 +124,25 @@ class SubmissionDesk:
         # The reference first: what is wrong with it must not end the recording's upload.
         with self._reference(incoming) as reference, taken(upload, desk=self.backend.uploads) as stored:
             return self._submit(stored, incoming, reference=reference, is_kept=True), CREATED
+
+    def _take_again(self, earlier_id: str, incoming: Incoming) -> tuple[Job, int]:
+        """A job of an earlier job's recording, which is copied, or fetched once more where it never came."""
+        now = datetime.now(UTC)
+        self.check_request(incoming.request)
+        earlier = find_job(earlier_id, jobs=self.backend.jobs, caller=self.caller)
+        recording = replace(earlier.input, key=input_key(incoming.job_id))
+        if not recording.is_stored:
+            self.check_limits(size_bytes=recording.bytes)
+            with self._reference(incoming) as reference:
+                return self._submit_unfetched(recording, incoming, reference=reference), CREATED
+        check_not_expired(earlier, now=now)
+        result = self._find_result(incoming, sha256=recording.sha256, size_bytes=recording.bytes)
+        if result is not None:
+            return result, FOUND
+        self.check_limits(size_bytes=recording.bytes)
+        with self._reference(incoming) as reference:
+            self.backend.store.copy(earlier.input.key, recording.key, media_type=recording.media_type)
+            return self._submit(replace(recording, url=None), incoming, reference=reference), CREATED
 
     @contextmanager
     def _reference(self, incoming: Incoming) -> Iterator[InputFile | None]:
@@ -263,6 +294,8 @@ def describe(incoming: Incoming) -> Mapping[str, Any]:
         recording = _described(upload)
     elif incoming.url is not None:
         recording = {"url": incoming.url}
+    elif incoming.earlier_id is not None:
+        recording = {"job_id": incoming.earlier_id}
     else:
         recording = {"upload_id": incoming.job_id}
     described: dict[str, Any] = {"recording": recording, "request": asdict(incoming.request)}

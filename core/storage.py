@@ -39,6 +39,10 @@ class ObjectStore(Protocol):
 
     def download(self, key: str, path: Path) -> None: ...
 
+    def copy(self, key: str, target: str, *, media_type: str) -> None:
+        """Make the object `target` of the one at `key`, within the store where it can."""
+        ...
+
     def delete_prefix(self, prefix: str) -> int:
         """Delete every object whose key starts with `prefix`; return how many."""
         ...

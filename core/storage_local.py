@@ -81,6 +81,11 @@ class LocalObjectStore:
         with _answered():
             shutil.copyfile(self._path_of(key), path)
 
+    def copy(self, key: str, target: str, *, media_type: str) -> None:
+        """Copy one object to another."""
+        with _answered():
+            self.upload(self._path_of(key), target, media_type=media_type)
+
     def delete_prefix(self, prefix: str) -> int:
         """Delete every object whose key starts with `prefix`, and the folders that become empty."""
         parent, _, start = checked_prefix(prefix).rpartition("/")

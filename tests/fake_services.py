@@ -75,6 +75,9 @@ class FakeObjectStore:
     def download(self, key: str, path: Path) -> None:
         path.write_bytes(self._bytes_of(key))
 
+    def copy(self, key: str, target: str, *, media_type: str) -> None:
+        self.put(target, self._bytes_of(key), media_type=media_type)
+
     def delete_prefix(self, prefix: str) -> int:
         self.check()
         keys = [key for key in self.objects if key.startswith(prefix)]

@@ -85,7 +85,8 @@ async def put_part(
     number: Annotated[int, Path(ge=1, le=MAX_PARTS)],
     backend: BackendDep,
 ) -> None:
-    """Only where the part's `url` says so. The body has exactly the part's bytes. Sent again, it replaces the first."""
+    """Where the part's `url` says so, or where the client cannot reach the object store that it names. The body has
+    exactly the part's bytes. Sent again, it replaces the first."""
     desk = backend.uploads
     upload = await run_in_threadpool(find_upload, upload_id, desk=desk, caller=caller)
     if upload.status is not UploadStatus.OPEN:
@@ -93,7 +94,7 @@ async def put_part(
     if number > len(upload.parts):
         raise NotFound(f"The upload has {len(upload.parts)} parts.")
     part = upload.parts[number - 1]
-    writer = await run_in_threadpool(desk.parts.open_part, upload.key, number)
+    writer = await run_in_threadpool(desk.parts.open_part, upload.key, upload.reference, number)
     received = 0
     async with contextmanager_in_threadpool(writer):
         async for block in body_blocks(request, max_file_bytes=part.bytes):

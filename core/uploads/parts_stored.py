@@ -25,7 +25,7 @@ class StoredParts:
         """None: the API takes the parts."""
         return None
 
-    def open_part(self, key: str, number: int) -> ObjectWriter:
+    def open_part(self, key: str, reference: str, number: int) -> ObjectWriter:
         """A write of one part, which replaces an earlier one of the number at its commit."""
         return self._store.open_writer(_part_key(key, number), media_type="application/octet-stream")
 

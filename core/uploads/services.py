@@ -139,7 +139,7 @@ def copied(upload: Upload, *, key: str, desk: UploadDesk) -> Iterator[InputFile]
     """
     upload = desk.uploads.move(upload.id, before=[UploadStatus.COMPLETE], after=UploadStatus.TAKEN)
     try:
-        _copy(upload, key, desk.store)
+        desk.store.copy(upload.key, key, media_type=upload.media_type)
         yield InputFile(
             name=upload.name,
             key=key,
@@ -201,13 +201,6 @@ def _is_joined(upload: Upload, store: ObjectStore) -> bool:
     except NotFound:
         return False
     return True
-
-
-def _copy(upload: Upload, key: str, store: ObjectStore) -> None:
-    with store.open_reader(upload.key) as source, store.open_writer(key, media_type=upload.media_type) as copy:
-        while block := source.read(HASH_BLOCK_BYTES):
-            copy.write(block)
-        copy.commit()
 
 
 def _measure(upload: Upload, store: ObjectStore) -> tuple[int, str]:

@@ -104,11 +104,11 @@ class PartStore(Protocol):
         ...
 
     def part_url(self, key: str, reference: str, number: int, *, expires_s: int) -> str | None:
-        """Where the client itself may PUT the part, or None where the API must take it (`open_part`)."""
+        """Where the client itself may PUT the part, or None where only the API takes it (`open_part`)."""
         ...
 
-    def open_part(self, key: str, number: int) -> ObjectWriter:
-        """A write of one part; NotFound where clients write by themselves."""
+    def open_part(self, key: str, reference: str, number: int) -> ObjectWriter:
+        """A write of one part through us, which replaces an earlier one of the number at its commit."""
         ...
 
     def sizes(self, key: str, reference: str, *, count: int) -> Mapping[int, int]:

@@ -122,6 +122,22 @@ class ObjectStoreContract:
 
         assert (tmp_path / "copy").read_bytes() == b""
 
+    @pytest.mark.parametrize("size_bytes", [0, 10, LARGE_BYTES])
+    def test_a_copy_outlives_its_original(self, store: ObjectStore, size_bytes: int) -> None:
+        data = random.Random(4).randbytes(size_bytes)
+        put(store, KEY, data)
+
+        store.copy(KEY, "jobs/0199bbbb/input", media_type=MEDIA_TYPE)
+        store.delete_prefix("jobs/0199aaaa/")
+
+        assert read(store, "jobs/0199bbbb/input") == data
+
+    def test_what_is_not_there_is_not_copied(self, store: ObjectStore) -> None:
+        with pytest.raises(NotFound):
+            store.copy(KEY, "jobs/0199bbbb/input", media_type=MEDIA_TYPE)
+
+        assert store.delete_prefix("jobs/") == 0
+
     def test_what_is_not_there_is_not_found(self, store: ObjectStore, tmp_path: Path) -> None:
         with pytest.raises(NotFound):
             store.open_reader(KEY)

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from core.errors import NotFound, StorageError
+from core.errors import StorageError
 from core.storage_s3 import S3ObjectStore
 from core.storage_s3_parts import S3Parts
 from tests.contracts.uploads import PartStoreContract
@@ -41,10 +41,6 @@ class TestS3Parts(PartStoreContract):
         assert httpx.put(url.replace("partNumber=1", "partNumber=2"), content=b"x").status_code == 403
         assert httpx.get(url).status_code == 403
         parts.abort(key, reference)
-
-    def test_our_own_server_takes_no_parts(self, parts: S3Parts, key: str) -> None:
-        with pytest.raises(NotFound):
-            parts.open_part(key, 1)
 
     def test_an_upload_that_is_not_there_cannot_be_joined(self, parts: S3Parts, key: str) -> None:
         with pytest.raises(StorageError):

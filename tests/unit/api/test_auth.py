@@ -127,5 +127,13 @@ def test_health_and_catalogue_need_no_key(server: TestClient) -> None:
         assert server.get(path).status_code == 200, path
 
 
+def test_recording_of_an_earlier_job_is_its_owners_alone(server: TestClient, keys: FakeKeyRepository) -> None:
+    mine, theirs = key_of(keys), key_of(keys)
+    again = {"input": {"job_id": submit(server, mine)}, "preset": "clean-only"}
+
+    assert server.post(JOBS, json=again, headers=mine).status_code == 202
+    assert server.post(JOBS, json=again, headers=theirs).status_code == 404
+
+
 def test_with_authentication_off_a_key_changes_nothing(client: TestClient) -> None:
     assert client.get(JOBS, headers={"Authorization": "Bearer lmp_wrong"}).status_code == 200

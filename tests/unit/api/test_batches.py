@@ -196,6 +196,22 @@ class TestItems:
 
         assert job_ids(batch) == [second, first]
 
+    def test_recordings_of_earlier_jobs_are_taken_again(self, client: TestClient) -> None:
+        first, second = upload_whole(client), upload_whole(client)
+        earlier = job_ids(post_items(client, {"input": {"upload_id": first}}, {"input": {"upload_id": second}}).json())
+
+        batch = post_items(client, *({"input": {"job_id": job_id}} for job_id in earlier)).json()
+
+        assert [item["name"] for item in batch["items"]] == ["talk.wav", "talk.wav"]
+        assert not {*job_ids(batch)} & {*earlier}
+
+    def test_refused_upload_is_named(self, client: TestClient) -> None:
+        upload_id = upload_whole(client, b"words, not sound. " * 50)
+
+        (item,) = post_items(client, {"input": {"upload_id": upload_id}}).json()["items"]
+
+        assert (item["name"], item["error"]["code"]) == ("talk.wav", "unsupported_media")
+
     def test_item_that_cannot_be_had_fails_alone(self, client: TestClient) -> None:
         unknown = {"input": {"upload_id": new_id()}}
         private = {"input": {"url": f"http://{PRIVATE_NAME}/a.wav"}}

@@ -280,7 +280,7 @@ def send(desk: UploadDesk, upload: Upload, *, numbers: tuple[int, ...] = (1, 2, 
 
 
 def write_part(desk: UploadDesk, upload: Upload, number: int, data: bytes) -> None:
-    with desk.parts.open_part(upload.key, number) as writer:
+    with desk.parts.open_part(upload.key, upload.reference, number) as writer:
         writer.write(data)
         writer.commit()
 
