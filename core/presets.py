@@ -86,14 +86,14 @@ _PRESETS = (
         version=1,
         title="Film sound",
         description="Removes hiss, track noise, hum, crackle and clicks from old films and records of any content, "
-        "at full band. Lower `strength` keeps more of their character.",
+        "at full band. A lower strength keeps more of their character.",
         model="limpid-film",
     ),
     Preset(
         name="archive",
         version=1,
         title="Archive transfer",
-        description="The same, then mains hum notched out and the loudness brought to -23 LUFS (EBU R 128), "
+        description="As film sound, then mains hum notched out and the loudness brought to -23 LUFS (EBU R 128), "
         "true peak below -1 dBTP.",
         model="limpid-film",
         chain=ARCHIVE_CHAIN,
@@ -103,14 +103,14 @@ _PRESETS = (
         version=1,
         title="Gramophone records",
         description="Removes the surface noise of gramophone records with the weights of the two-stage U-Net's authors "
-        "(MIT, pulled by the operator). Many times slower than `film`.",
+        "(MIT, pulled by the operator). Many times slower than film sound.",
         model="two-stage-unet",
     ),
     Preset(
         name="fast",
         version=1,
         title="Stems, fast",
-        description="htdemucs, no shifts, overlap 0.10, 16-bit.",
+        description="Splits a mix into vocals, drums, bass and the rest: htdemucs, no shifts, overlap 0.10, 16-bit.",
         model="htdemucs",
         shifts=0,
         overlap=0.10,
@@ -120,7 +120,7 @@ _PRESETS = (
         name="balanced",
         version=1,
         title="Stems, balanced",
-        description="htdemucs, one shift, overlap 0.15, 16-bit.",
+        description="The four stems of a mix by htdemucs, one shift, overlap 0.15, 16-bit.",
         model="htdemucs",
         shifts=1,
         overlap=0.15,
@@ -130,7 +130,7 @@ _PRESETS = (
         name="high",
         version=1,
         title="Stems, high quality",
-        description="htdemucs_ft, two shifts, overlap 0.25, 32-bit float.",
+        description="The four stems of a mix by htdemucs_ft, two shifts, overlap 0.25, 32-bit float.",
         model="htdemucs_ft",
         shifts=2,
         overlap=0.25,
@@ -140,7 +140,8 @@ _PRESETS = (
         name="maximum",
         version=1,
         title="Stems, maximum quality",
-        description="htdemucs_ft, four shifts, overlap 0.75, 32-bit float. About 58 times the work of `fast`.",
+        description="The four stems of a mix by htdemucs_ft, four shifts, overlap 0.75, 32-bit float. About 58 times "
+        "the work of the fast preset.",
         model="htdemucs_ft",
         shifts=4,
         overlap=0.75,
@@ -150,8 +151,8 @@ _PRESETS = (
         name="stems-6",
         version=1,
         title="Six stems",
-        description="htdemucs_6s: guitar and piano beside drums, bass, other and vocals; 32-bit float. "
-        "The piano is weak.",
+        description="Six stems of a mix by htdemucs_6s: guitar and piano beside drums, bass, other and vocals; "
+        "32-bit float. The piano is weak.",
         model="htdemucs_6s",
         shifts=0,
         overlap=0.25,

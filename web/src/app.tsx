@@ -3,7 +3,7 @@ import { useEffect, useRef, type ReactElement } from "react";
 import { apiKey } from "./api/key";
 import { BatchPage } from "./jobs/batch-page";
 import { clearFeed, runFeed } from "./jobs/feed";
-import { JobList } from "./jobs/job-list";
+import { JobList, ToRecordings } from "./jobs/job-list";
 import { JobPage } from "./jobs/job-page";
 import { ConnectionBanner } from "./shell/connection-banner";
 import { Header } from "./shell/header";
@@ -17,6 +17,7 @@ export function App(): ReactElement {
   const route = useRoute();
   const key = useStore(apiKey);
   const content = useRef<HTMLElement>(null);
+  const recordings = useRef<HTMLElement>(null);
   useEffect(() => {
     const controller = new AbortController();
     void runFeed(controller.signal);
@@ -46,11 +47,12 @@ export function App(): ReactElement {
       <KeyPanel />
       <div className="flex flex-1 flex-col gap-6 px-4 pb-10 sm:px-6 lg:flex-row">
         <main ref={content} tabIndex={-1} className="min-w-0 flex-1 outline-none lg:order-2">
-          {route.page === "start" && <StartPage key={key} />}
+          {isStart && <ToRecordings onGo={() => recordings.current?.scrollIntoView()} />}
+          {isStart && <StartPage key={key} />}
           {route.page === "job" && <JobPage key={`${key}${route.id}`} id={route.id} />}
           {route.page === "batch" && <BatchPage key={`${key}${route.id}`} id={route.id} />}
         </main>
-        <aside aria-label="Recordings" className={`flex w-full flex-col gap-6 lg:flex lg:w-80 lg:shrink-0 ${isStart ? "" : "max-lg:hidden"}`}>
+        <aside ref={recordings} aria-label="Recordings" className={`flex w-full flex-col gap-6 lg:flex lg:w-80 lg:shrink-0 ${isStart ? "" : "max-lg:hidden"}`}>
           {!isStart && <UploadList />}
           <JobList route={route} />
         </aside>

@@ -22,3 +22,8 @@ const ENDED: ReadonlySet<JobStatus> = new Set<JobStatus>(["succeeded", "failed",
 export function hasEnded(job: Pick<Job, "status">): boolean {
   return ENDED.has(job.status);
 }
+
+/** True as long as the server keeps the job's recording and results. */
+export function hasFiles({ expires_at }: Pick<Job, "expires_at">): boolean {
+  return expires_at === null || new Date(expires_at) > new Date();
+}

@@ -1,5 +1,6 @@
 import { API, request, requestJson } from "../api/client";
-import type { Job } from "../api/types";
+import { postOnce } from "../api/post-once";
+import type { Job, JobSubmission } from "../api/types";
 import { dropJob, takeJob } from "./feed";
 
 /** The job as it is now. */
@@ -19,8 +20,15 @@ export async function deleteJob(job: Job): Promise<void> {
   dropJob(job.id);
 }
 
-/** The recording that the job was made of, to send it again. */
-export async function fetchRecording(job: Job): Promise<File> {
-  const response = await request(`${API}/jobs/${job.id}/input?redirect=false`);
-  return new File([await response.blob()], job.input.name, { type: job.input.media_type });
+/** What the preset decides, and what a request says elsewhere. */
+const NO_OVERRIDES: ReadonlySet<string> = new Set(["preset", "preset_version", "model", "outputs"]);
+
+/** Another job that does the same with the same recording, which the server still has. */
+export async function retryJob({ id, preset, lane, metadata, options }: Job): Promise<Job> {
+  const overrides = Object.fromEntries(Object.entries(options).filter(([name]) => !NO_OVERRIDES.has(name)));
+  const { outputs } = options as Pick<JobSubmission, "outputs">;
+  const again = { input: { job_id: id }, preset, overrides, outputs, lane, metadata } as JobSubmission;
+  const job = await postOnce<Job>("/jobs", again);
+  takeJob(job);
+  return job;
 }

@@ -1,14 +1,15 @@
 import { useState, type ReactElement } from "react";
 
 import { describeProblem } from "../api/client";
-import { hasEnded, type Job, type Problem } from "../api/types";
+import { hasEnded, hasFiles, type Job, type Problem } from "../api/types";
 import { Icon } from "../shell/icons";
 import { ProblemNotice } from "../shell/notice";
-import { go, START_PATH } from "../shell/route";
-import { stageFiles } from "../submit/staged";
-import { cancelJob, deleteJob, fetchRecording } from "./actions";
+import { go, jobPath, START_PATH } from "../shell/route";
+import { earlierRecording } from "../submit/recording";
+import { stage } from "../submit/staged";
+import { cancelJob, deleteJob, retryJob } from "./actions";
 
-/** Cancel, run again, delete. */
+/** Cancel, retry as it was or run again in another way, delete. */
 export function JobActions({ job }: { job: Job }): ReactElement {
   const [isBusy, setIsBusy] = useState(false);
   const [isAsking, setIsAsking] = useState(false);
@@ -20,9 +21,12 @@ export function JobActions({ job }: { job: Job }): ReactElement {
       .catch((error: unknown) => setProblem(describeProblem(error)))
       .finally(() => setIsBusy(false));
   };
-  const again = async (): Promise<void> => {
-    stageFiles([await fetchRecording(job)]);
+  const again = (): void => {
+    stage([earlierRecording(job)]);
     go(START_PATH);
+  };
+  const retry = async (): Promise<void> => {
+    go(jobPath((await retryJob(job)).id));
   };
   const remove = async (): Promise<void> => {
     await deleteJob(job);
@@ -41,9 +45,14 @@ export function JobActions({ job }: { job: Job }): ReactElement {
             <Icon name="cancel" className="size-4" /> Cancel
           </button>
         )}
-        {hasEnded(job) && (
-          <button type="button" className="button" disabled={isBusy} onClick={() => run(again)}>
-            <Icon name="retry" className="size-4" /> {job.status === "succeeded" ? "Run again" : "Retry"}
+        {hasFiles(job) && hasEnded(job) && job.status !== "succeeded" && (
+          <button type="button" className="button button-primary" disabled={isBusy} onClick={() => run(retry)}>
+            <Icon name="retry" className="size-4" /> Retry
+          </button>
+        )}
+        {hasFiles(job) && hasEnded(job) && (
+          <button type="button" className="button" disabled={isBusy} onClick={again}>
+            <Icon name="sliders" className="size-4" /> {job.status === "succeeded" ? "Run again" : "Change options"}
           </button>
         )}
         {hasEnded(job) && !isAsking && (

@@ -47,7 +47,7 @@ export function JobList({ route }: { route: Route }): ReactElement {
             >
               <Icon name="layers" className="size-4" /> Batch
               <span className="ml-auto font-normal text-muted">
-                {group.jobs.filter(hasEnded).length} of {group.jobs.length}
+                {group.jobs.filter(hasEnded).length} of {group.jobs.length} ended
               </span>
             </a>
             <ul className="divide-y divide-line">
@@ -77,6 +77,17 @@ export function JobList({ route }: { route: Route }): ReactElement {
   );
 }
 
+/** On a phone the recordings come after everything else: the way to them, once there are any. */
+export function ToRecordings({ onGo }: { onGo: () => void }): ReactElement | null {
+  const { jobs } = useStore(feed);
+  if (jobs.length === 0) return null;
+  return (
+    <button type="button" className="button mb-4 w-full lg:hidden" onClick={onGo}>
+      <Icon name="layers" className="size-4" /> To my recordings
+    </button>
+  );
+}
+
 function JobRow({ job, isOpen }: { job: Job; isOpen: boolean }): ReactElement {
   return (
     <li>
@@ -93,7 +104,9 @@ function JobRow({ job, isOpen }: { job: Job; isOpen: boolean }): ReactElement {
         {!hasEnded(job) && (
           <>
             <span className="mt-0.5 block text-xs text-muted">{progressText(job)}</span>
-            <ProgressBar label={`Progress of ${job.input.name}`} fraction={job.progress.fraction} />
+            {job.status !== "queued" && (
+              <ProgressBar label={`Progress of ${job.input.name}`} fraction={job.progress.fraction} />
+            )}
           </>
         )}
         {job.status === "failed" && <span className="mt-0.5 block text-xs text-muted">{job.error?.title}</span>}

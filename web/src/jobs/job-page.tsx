@@ -1,6 +1,6 @@
 import { lazy, Suspense, type ReactElement } from "react";
 
-import { hasEnded, type Job } from "../api/types";
+import { hasEnded, hasFiles, type Job } from "../api/types";
 import { channelCount, clock, fileSize, sampleRate } from "../shell/format";
 import { Icon } from "../shell/icons";
 import { ProblemNotice } from "../shell/notice";
@@ -49,10 +49,10 @@ function JobView({ job }: { job: Job }): ReactElement {
       {job.warnings.length > 0 && <Warnings warnings={job.warnings} />}
       {job.status === "succeeded" && (
         <Suspense fallback={<p role="status">Loading …</p>}>
-          {isExpired(job) ? (
-            <p className="card p-4">The files of this job are no longer kept. What was measured stays.</p>
-          ) : (
+          {hasFiles(job) ? (
             <ListeningDesk job={job} />
+          ) : (
+            <p className="card p-4">The files of this job are no longer kept. What was measured stays.</p>
           )}
           <Report job={job} />
         </Suspense>
@@ -78,10 +78,6 @@ function Warnings({ warnings }: { warnings: readonly string[] }): ReactElement {
 
 function titleOf({ input, status, progress }: Job): string {
   return status === "running" ? `${Math.floor(100 * progress.fraction)} % · ${input.name}` : input.name;
-}
-
-function isExpired({ expires_at }: Job): boolean {
-  return expires_at !== null && new Date(expires_at) <= new Date();
 }
 
 function factsOf({ input, preset }: Job): string {

@@ -38,7 +38,7 @@ export function progressText(job: Job): string {
   if (job.status === "queued") {
     const position = job.queue_position;
     const wait = job.progress.eta_s == null ? "" : `, ${estimate(job.progress.eta_s)}`;
-    return position === null ? "Waiting for a worker" : position === 0 ? `Next in the queue${wait}` : `${position} before it${wait}`;
+    return position === null ? "Waiting for a worker" : position === 0 ? `Next in the queue${wait}` : `${position} ${position === 1 ? "job" : "jobs"} before it${wait}`;
   }
   if (job.status === "cancelling") return "Stops at the next segment";
   const parts: string[] = [job.stage === null ? "Starting" : STAGES[job.stage]];

@@ -6,6 +6,7 @@ import { decimal } from "../shell/format";
 import { ProblemNotice } from "../shell/notice";
 import { useStore } from "../state/store";
 import { Downloads } from "./downloads";
+import { Ruler } from "./ruler";
 import { ShortcutHelp, useShortcuts } from "./shortcuts";
 import { SpectrogramComparison } from "./spectrogram";
 import { Stage } from "./stage";
@@ -73,6 +74,7 @@ function Console({ player, subjects, isMatched, onMatched }: ConsoleProps): Reac
       </div>
       <Stage player={player}>
         <Lanes subjects={heard} selected={selected} />
+        <Ruler duration_s={player.duration_s} />
         {before && after && <SpectrogramComparison before={before} after={after} sampleRate={player.sampleRate} />}
       </Stage>
       <Transport player={player} />

@@ -1,6 +1,6 @@
 import type { ReactElement } from "react";
 
-import { decimal, sampleRate, signed } from "../shell/format";
+import { decimal, signed } from "../shell/format";
 
 type Figures = Readonly<Record<string, unknown>>;
 
@@ -12,13 +12,15 @@ interface Row {
   format?: (value: number) => string;
 }
 
+const LOUDNESS: Row = { field: "loudness_lufs", label: "Loudness", unit: "LUFS" };
+
 const ROWS: readonly Row[] = [
-  { field: "snr_db", label: "Signal over noise, estimated", unit: "dB" },
+  { field: "snr_db", label: "Signal to noise, estimated", unit: "dB" },
   { field: "noise_floor_dbfs", label: "Noise floor", unit: "dBFS" },
-  { field: "loudness_lufs", label: "Loudness", unit: "LUFS" },
+  LOUDNESS,
   { field: "loudness_range_lu", label: "Loudness range", unit: "LU" },
   { field: "true_peak_dbtp", label: "True peak", unit: "dBTP" },
-  { field: "bandwidth_hz", label: "Bandwidth", unit: "", format: sampleRate },
+  { field: "bandwidth_hz", label: "Bandwidth", unit: "kHz", format: (hertz) => decimal(hertz / 1000) },
   { field: "clipped_samples", label: "Clipped samples", unit: "", digits: 0 },
 ];
 
@@ -85,6 +87,9 @@ export function FigureTable({ report }: { report: Figures }): ReactElement {
             ))}
         </tbody>
       </table>
+      {valueOf(before, LOUDNESS) === null && (
+        <p className="mt-3 text-sm text-muted">The recording is too quiet or too short for the other figures.</p>
+      )}
     </section>
   );
 }

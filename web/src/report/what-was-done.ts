@@ -1,6 +1,6 @@
 import type { Job } from "../api/types";
 import { speedText } from "../jobs/status";
-import { duration, fileSize, sampleRate } from "../shell/format";
+import { duration, fileSize, moment, sampleRate } from "../shell/format";
 
 interface ReportFacts {
   model?: { name: string; licence: string; weights_sha256: string; sample_rate: number } | null;
@@ -32,7 +32,7 @@ export function doneOf(job: Job): [name: string, value: string][] {
     ["Then", chainText(options)],
     ["Took", timeText(report)],
     ["Memory", report.peak_memory_bytes === undefined ? null : fileSize(report.peak_memory_bytes)],
-    ["Kept until", job.expires_at === null ? null : new Date(job.expires_at).toLocaleString()],
+    ["Kept until", job.expires_at === null ? null : moment(job.expires_at)],
     ["Job", job.id],
   ];
   return facts.filter((fact): fact is [string, string] => fact[1] !== null);

@@ -24,6 +24,11 @@ export function estimate(time_s: number): string {
   return time_s < 1 ? duration(time_s) : `about ${duration(time_s)}`;
 }
 
+/** A date and time of day, as the person's language writes them. */
+export function moment(time: string): string {
+  return new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
 /** "912 kB", "1.4 GB": decimal units, as file managers show them. */
 export function fileSize(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

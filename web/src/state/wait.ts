@@ -1,11 +1,11 @@
 /** Resolves after `ms`, or as soon as the network comes back; rejects when `signal` aborts. */
-export async function waitToRetry(ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
+export async function waitToRetry(ms: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer);
       window.removeEventListener("online", finish);
-      signal.removeEventListener("abort", abort);
+      signal?.removeEventListener("abort", abort);
     };
     const finish = (): void => {
       stop();
@@ -13,11 +13,11 @@ export async function waitToRetry(ms: number, signal: AbortSignal): Promise<void
     };
     const abort = (): void => {
       stop();
-      reject(signal.reason as Error);
+      reject(signal?.reason as Error);
     };
     const timer = setTimeout(finish, ms);
     window.addEventListener("online", finish);
-    signal.addEventListener("abort", abort);
+    signal?.addEventListener("abort", abort);
   });
 }
 

@@ -28,7 +28,7 @@ export function DropZone({ isCompact, onFiles }: Props): ReactElement {
           <Icon name="upload" className="mx-auto size-9 text-accent" />
           <p className="mt-3 text-xl font-semibold">Drop recordings here</p>
           <p className="mt-1 text-sm text-muted">
-            Speech with noise, hiss or hum, or music to be split. Audio and video files, or whole folders.
+            Audio and video files of any kind, one or many, or whole folders.
           </p>
         </div>
       )}

@@ -1,6 +1,6 @@
 import type { ReactElement } from "react";
 
-import { estimate } from "../shell/format";
+import { duration } from "../shell/format";
 import type { PresetOffer } from "./catalogue";
 import { settings } from "./settings";
 
@@ -80,9 +80,10 @@ function PresetCard({
   );
 }
 
-function costText(preset: PresetOffer, duration_s: number | null): string {
-  const eta =
-    duration_s === null ? `${estimate(60 * preset.rtf)} per minute of audio` : estimate(duration_s * preset.rtf);
-  const notes = [preset.rtf_source === "default" ? ["roughly"] : [], preset.isNonCommercial ? ["no commercial use"] : []].flat();
-  return [`Takes ${eta}`, ...notes].join(" · ");
+/** "About 3 s per minute of audio"; "roughly" where nothing has been measured on this server yet. */
+function costText({ rtf, rtf_source, isNonCommercial }: PresetOffer, duration_s: number | null): string {
+  const eta = duration_s === null ? `${duration(60 * rtf)} per minute of audio` : duration(duration_s * rtf);
+  const start = duration_s === null ? "" : "takes ";
+  const text = `${start}${rtf_source === "default" ? "roughly" : "about"} ${eta}`;
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${isNonCommercial ? " · no commercial use" : ""}`;
 }

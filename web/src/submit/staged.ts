@@ -1,38 +1,39 @@
 import { createStore } from "../state/store";
+import { identityOf, isEarlier, type Recording } from "./recording";
 
-/** A file that has been chosen and not been sent yet. */
-export interface StagedFile {
-  file: File;
+/** A recording that has been chosen and not been sent yet. */
+export interface Staged {
+  recording: Recording;
   duration_s: number | null; // null: the browser cannot tell, the server will
 }
 
-export const staged = createStore<readonly StagedFile[]>([]);
+export const staged = createStore<readonly Staged[]>([]);
 
 const METADATA_TIMEOUT_MS = 10_000;
 
-export function stageFiles(files: readonly File[]): void {
-  const known = new Set(staged.get().map((one) => identityOf(one.file)));
-  const added = files.filter((file) => !known.has(identityOf(file)));
-  staged.set((now) => [...now, ...added.map((file) => ({ file, duration_s: null }))]);
-  for (const file of added) {
-    void durationOf(file).then((duration_s) => {
-      staged.set((now) => now.map((one) => (one.file === file ? { file, duration_s } : one)));
+export function stage(recordings: readonly Recording[]): void {
+  const known = new Set(staged.get().map((one) => identityOf(one.recording)));
+  const added = recordings.filter((recording) => !known.has(identityOf(recording)));
+  staged.set((now) => [
+    ...now,
+    ...added.map((recording) => ({ recording, duration_s: isEarlier(recording) ? recording.duration_s : null })),
+  ]);
+  for (const recording of added) {
+    if (isEarlier(recording)) continue;
+    void durationOf(recording).then((duration_s) => {
+      staged.set((now) => now.map((one) => (one.recording === recording ? { recording, duration_s } : one)));
     });
   }
 }
 
-export function unstageFile(file: File): void {
-  staged.set((now) => now.filter((one) => one.file !== file));
+export function unstage(recording: Recording): void {
+  staged.set((now) => now.filter((one) => one.recording !== recording));
 }
 
 /** Seconds of audio in all; null while that of none is known. */
-export function totalDuration(files: readonly StagedFile[]): number | null {
-  const known = files.flatMap((one) => one.duration_s ?? []);
+export function totalDuration(recordings: readonly Staged[]): number | null {
+  const known = recordings.flatMap((one) => one.duration_s ?? []);
   return known.length === 0 ? null : known.reduce((sum, one) => sum + one, 0);
-}
-
-function identityOf(file: File): string {
-  return `${file.webkitRelativePath}/${file.name}:${file.size}:${file.lastModified}`;
 }
 
 /** From the file's header alone; nothing is decoded. */

@@ -9,13 +9,13 @@ import { DropZone } from "./drop-zone";
 import { OptionFields } from "./option-fields";
 import { PresetPicker } from "./preset-picker";
 import { settings } from "./settings";
-import { staged, stageFiles, totalDuration } from "./staged";
+import { stage, staged, totalDuration } from "./staged";
 import { Tray } from "./tray";
 import { UploadList } from "./upload-list";
 
 /** Where recordings are handed in: choose files, choose what is to be done with them, send them. */
 export function StartPage(): ReactElement {
-  const files = useStore(staged);
+  const recordings = useStore(staged);
   const chosen = useStore(settings);
   const [presets, setPresets] = useState<readonly PresetOffer[] | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
@@ -34,12 +34,12 @@ export function StartPage(): ReactElement {
     return () => controller.abort();
   }, [attempt]);
   const current = presets?.find((one) => (chosen.preset === null ? one.is_default : one.name === chosen.preset));
-  const duration_s = totalDuration(files);
+  const duration_s = totalDuration(recordings);
   return (
     <div className="flex flex-col gap-6">
       <h1 className="sr-only">Restore recordings</h1>
-      <DropZone isCompact={files.length > 0} onFiles={stageFiles} />
-      {files.length > 0 && <Tray files={files} preset={current} duration_s={duration_s} />}
+      <DropZone isCompact={recordings.length > 0} onFiles={stage} />
+      {recordings.length > 0 && <Tray recordings={recordings} preset={current} duration_s={duration_s} />}
       <UploadList />
       {problem !== null && (
         <ProblemNotice problem={problem}>

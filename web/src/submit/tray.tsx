@@ -6,24 +6,25 @@ import { batchPath, goOn, jobPath } from "../shell/route";
 import { useStore } from "../state/store";
 import type { PresetOffer } from "./catalogue";
 import { settings, wantedOf } from "./settings";
-import { staged, unstageFile, type StagedFile } from "./staged";
-import { submitBatch, submitFiles } from "./submissions";
+import { identityOf, isEarlier } from "./recording";
+import { staged, unstage, type Staged } from "./staged";
+import { submitBatch, submitJobs } from "./submissions";
 
 interface Props {
-  files: readonly StagedFile[];
+  recordings: readonly Staged[];
   preset: PresetOffer | undefined;
   duration_s: number | null;
 }
 
-/** The files that have been chosen, and the button that sends them. */
-export function Tray({ files, preset, duration_s }: Props): ReactElement {
+/** The recordings that have been chosen, and the button that sends them. */
+export function Tray({ recordings, preset, duration_s }: Props): ReactElement {
   const chosen = useStore(settings);
-  const isMany = files.length > 1;
+  const isMany = recordings.length > 1;
   const send = (): void => {
-    const all = files.map((one) => one.file);
+    const all = recordings.map((one) => one.recording);
     staged.set([]);
     if (isMany && chosen.isBatch) submitBatch(all, wantedOf(chosen), (batch) => goOn(batchPath(batch.id)));
-    else submitFiles(all, wantedOf(chosen), (job) => (isMany ? undefined : goOn(jobPath(job.id))));
+    else submitJobs(all, wantedOf(chosen), (job) => (isMany ? undefined : goOn(jobPath(job.id))));
   };
   const eta_s = duration_s === null || preset === undefined ? null : duration_s * preset.rtf;
   return (
@@ -31,19 +32,19 @@ export function Tray({ files, preset, duration_s }: Props): ReactElement {
       <h2 id="tray-heading" className="sr-only">
         Chosen recordings
       </h2>
-      <ul className="max-h-72 divide-y divide-line overflow-y-auto" tabIndex={files.length > 5 ? 0 : -1}>
-        {files.map(({ file, duration_s: length_s }) => (
-          <li key={`${file.webkitRelativePath}${file.name}${file.lastModified}`} className="flex items-center gap-3 py-1.5 pr-2 pl-4">
-            <span className="min-w-0 flex-1 truncate">{file.name}</span>
+      <ul className="max-h-72 divide-y divide-line overflow-y-auto" tabIndex={recordings.length > 5 ? 0 : -1}>
+        {recordings.map(({ recording, duration_s: length_s }) => (
+          <li key={identityOf(recording)} className="flex items-center gap-3 py-1.5 pr-2 pl-4">
+            <span className="min-w-0 flex-1 truncate">{recording.name}</span>
             <span className="text-sm whitespace-nowrap text-muted">
               {length_s !== null && `${clock(length_s)} · `}
-              {fileSize(file.size)}
+              {isEarlier(recording) ? "sent before" : fileSize(recording.size)}
             </span>
             <button
               type="button"
               className="button button-quiet px-2"
-              aria-label={`Leave out ${file.name}`}
-              onClick={() => unstageFile(file)}
+              aria-label={`Leave out ${recording.name}`}
+              onClick={() => unstage(recording)}
             >
               <Icon name="cancel" className="size-4" />
             </button>
@@ -52,7 +53,7 @@ export function Tray({ files, preset, duration_s }: Props): ReactElement {
       </ul>
       <div className="flex flex-wrap items-center gap-x-5 gap-y-3 border-t border-line p-4">
         <button type="button" className="button button-primary px-6 text-base" onClick={send} disabled={preset?.is_installed !== true}>
-          {isMany ? `Start with ${files.length} recordings` : "Start"}
+          {isMany ? `Start with ${recordings.length} recordings` : "Start"}
         </button>
         {isMany && (
           <label className="flex min-h-10 items-center gap-2 text-sm">

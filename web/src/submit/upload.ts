@@ -7,6 +7,8 @@ import { retryDelayMs, waitToRetry } from "../state/wait";
 const PARALLEL_PARTS = 2;
 /** A part that cannot be sent is tried again for about two minutes. */
 const MAX_TRIES = 30;
+/** The network may come back between a part that failed and the question why: once is no proof that the store refuses. */
+const MAX_REFUSALS = 2;
 
 interface Progress {
   signal: AbortSignal;
@@ -16,8 +18,9 @@ interface Progress {
 /**
  * Uploads `file` in parts, straight to the object store where the server says so, and returns the complete upload.
  *
- * A part that fails is sent again, so that a lost connection costs a pause. ApiProblem for what the server refuses;
- * UnreachableStore where this page may not send to the object store.
+ * A part that fails is sent again, so that a lost connection costs a pause. Where the object store cannot be reached
+ * although the server can, because its CORS rules do not name our origin or a firewall is between, parts go through the
+ * server. ApiProblem for what the server refuses.
  */
 export async function uploadFile(file: File, { signal, onSent }: Progress): Promise<Upload> {
   const upload = await retried(signal, () =>
@@ -47,21 +50,21 @@ export async function uploadFile(file: File, { signal, onSent }: Progress): Prom
   }
 }
 
-/** The object store does not take uploads from this page: its CORS rules do not name our origin. */
-export class UnreachableStore extends Error {}
-
 async function sendPart(upload: Upload, part: UploadPart, file: File, progress: Progress): Promise<void> {
   const bytes = file.slice(part.offset_bytes, part.offset_bytes + part.bytes);
-  let url = part.url ?? "";
+  const own = `${upload.links.self}/parts/${part.number}`;
+  let url = part.url ?? own;
+  let refusals = 0;
   await retried(progress.signal, async () => {
     try {
       await put(url, bytes, progress);
     } catch (error) {
-      if (error instanceof ConnectionLost) {
+      if (error instanceof ConnectionLost && isForeign(url)) {
         // Tells a lost network from a store that refuses this page, and renews a URL that is no longer good.
         const now = await requestJson<Upload>(upload.links.self, { signal: progress.signal });
-        if (isForeign(url) && !now.parts.some((one) => one.is_received)) throw new UnreachableStore();
-        url = now.parts.find((one) => one.number === part.number)?.url ?? url;
+        refusals += 1;
+        const fresh = now.parts.find((one) => one.number === part.number)?.url ?? own;
+        url = refusals < MAX_REFUSALS || now.parts.some((one) => one.is_received) ? fresh : own;
       }
       throw error;
     }
