@@ -21,6 +21,7 @@ from core.queue import MAINTENANCE_QUEUE, SWEEP_TASK
 from core.settings import Settings
 from worker.exporter import exported_metrics
 from worker.observer import NobodyWatches, WorkerObserver
+from worker.pool import ForkPool
 from worker.shutdown import ShutdownFlag, when_parent_dies
 from worker.tasks import ProcessContext, register_tasks
 from worker.workspace import remove_orphans
@@ -99,7 +100,7 @@ def _run_worker(settings: Settings, queues: Sequence[str], concurrency: int, *, 
     worker = app.Worker(
         queues=list(queues),
         concurrency=concurrency,
-        pool="prefork" if is_forking else "solo",
+        pool=ForkPool if is_forking else "solo",
         optimization="fair",
         loglevel=settings.log_level,
         quiet=True,

@@ -43,6 +43,11 @@ def recording(tmp_path: Path) -> Path:
     return path
 
 
+def waits_for_tasks(pid: int) -> bool:
+    """True when the main thread of a pool's process reads from a pipe."""
+    return "pipe" in Path(f"/proc/{pid}/task/{pid}/wchan").read_text(encoding="utf-8")
+
+
 def test_a_gpu_worker_runs_jobs_in_its_own_process(gpu_stack: Stack, recording: Path) -> None:
     worker = gpu_stack.start_worker("gpu.interactive,gpu.bulk")
     job_id = gpu_stack.submit(recording)
@@ -166,6 +171,26 @@ def test_workers_are_known_and_idle_until_they_have_a_job(tmp_path: Path, record
 
     assert before.idle_since is not None
     assert (during.running, during.waiting) == (1, 0)
+
+
+def test_a_process_that_is_killed_while_it_waits_takes_nothing_with_it(tmp_path: Path, recording: Path) -> None:
+    stack = Stack.open(tmp_path / "data", {})
+
+    try:
+        worker = stack.start_worker()
+        stack.open_gate(GATED)
+        first = stack.wait_until_ended(stack.submit(recording))
+        [process] = stack.runs_of(GATED)
+        wait_until(lambda: waits_for_tasks(int(process)), timeout_s=START_TIMEOUT_S, what="the process waits")
+        os.kill(int(process), signal.SIGKILL)
+
+        second = stack.wait_until_ended(stack.submit(recording))
+        status = stack.stop(worker)
+    finally:
+        stack.close()
+
+    assert [(job.status, job.attempt) for job in (first, second)] == [(JobStatus.SUCCEEDED, 1)] * 2
+    assert status == 0
 
 
 def test_the_scheduler_asks_for_sweeps_until_it_is_stopped(gpu_stack: Stack) -> None:
