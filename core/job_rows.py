@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import func, literal
 
 from core.jobs import BatchPlace, Device, InputFile, Job, JobStatus, Lane, OutputFile, Problem, Progress, Stage
 from core.run_policy import SEND_GRACE_S
-from core.tables import JobRow, UtcDateTime
+from core.tables import JobRow, OutputRow, UtcDateTime
 from core.webhooks.events import EventType, Webhook
 
 
@@ -28,15 +29,9 @@ def row_of(job: Job) -> JobRow:
         client_metadata=dict(job.metadata),
         webhook=None if job.webhook is None else webhook_columns(job.webhook),
         traceparent=job.traceparent,
-        input_name=job.input.name,
         input_key=job.input.key,
-        input_bytes=job.input.bytes,
-        input_sha256=job.input.sha256,
-        input_media_type=job.input.media_type,
-        input_duration_s=job.input.duration_s,
-        input_sample_rate=job.input.sample_rate,
-        input_channels=job.input.channels,
         input_url=job.input.url,
+        **input_columns(job.input),
         **reference_columns(job.reference),
         created_at=job.created_at,
         queued_at=job.created_at,
@@ -44,11 +39,7 @@ def row_of(job: Job) -> JobRow:
         batch_id=None if job.batch is None else job.batch.id,
         batch_position=None if job.batch is None else job.batch.position,
         stage=None if job.stage is None else job.stage.value,
-        progress_fraction=job.progress.fraction,
-        progress_processed_s=job.progress.processed_s,
-        progress_duration_s=job.progress.duration_s,
-        progress_eta_s=job.progress.eta_s,
-        progress_rtf=job.progress.rtf,
+        **progress_columns(job.progress),
         warnings=[*job.warnings],
         expires_at=job.expires_at,
         send_due_at=job.created_at + timedelta(seconds=SEND_GRACE_S),
@@ -90,17 +81,7 @@ def job_of(row: JobRow) -> Job:
             eta_s=row.progress_eta_s,
             rtf=row.progress_rtf,
         ),
-        outputs=tuple(
-            OutputFile(
-                name=output.name,
-                role=output.role,
-                key=output.key,
-                media_type=output.media_type,
-                bytes=output.bytes,
-                sha256=output.sha256,
-            )
-            for output in row.outputs
-        ),
+        outputs=tuple(_output_of(output) for output in row.outputs),
         report=row.report,
         warnings=tuple(row.warnings),
         error=_error_of(row),
@@ -115,6 +96,24 @@ def job_of(row: JobRow) -> Job:
         lease_token=row.lease_token,
         lease_expires_at=row.lease_expires_at,
     )
+
+
+def output_rows(job_id: str, outputs: Sequence[OutputFile]) -> list[OutputRow]:
+    """The rows of what a job has made, in their order."""
+    return [OutputRow(job_id=job_id, position=place, **asdict(output)) for place, output in enumerate(outputs)]
+
+
+def input_columns(input_file: InputFile) -> dict[str, Any]:
+    """What is known of the recording itself; its key and its URL never change."""
+    return {
+        "input_name": input_file.name,
+        "input_bytes": input_file.bytes,
+        "input_sha256": input_file.sha256,
+        "input_media_type": input_file.media_type,
+        "input_duration_s": input_file.duration_s,
+        "input_sample_rate": input_file.sample_rate,
+        "input_channels": input_file.channels,
+    }
 
 
 def reference_columns(reference: InputFile | None) -> dict[str, Any]:
@@ -159,6 +158,7 @@ def claimed_columns(*, worker: str, lease_s: float, now: datetime) -> dict[str, 
 
 
 def requeued_columns(send_due_at: datetime) -> dict[str, Any]:
+    """A job that waits again, and whose message is sent from `send_due_at` on."""
     return {
         "status": JobStatus.QUEUED.value,
         "stage": None,
@@ -195,6 +195,12 @@ def webhook_of(stored: dict[str, Any]) -> Webhook:
     """The webhook that the JSON describes."""
     return Webhook(
         url=stored["url"], events=tuple(EventType(event) for event in stored["events"]), secret=stored["secret"]
+    )
+
+
+def _output_of(row: OutputRow) -> OutputFile:
+    return OutputFile(
+        name=row.name, role=row.role, key=row.key, media_type=row.media_type, bytes=row.bytes, sha256=row.sha256
     )
 
 

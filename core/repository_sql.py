@@ -25,7 +25,9 @@ from core.job_conditions import has_expired, holds, is_in_queue, is_put_off, is_
 from core.job_rows import (
     claimed_columns,
     error_columns,
+    input_columns,
     job_of,
+    output_rows,
     progress_columns,
     reference_columns,
     requeued_columns,
@@ -228,16 +230,7 @@ class SqlJobRepository:
 
     def record_input(self, job_id: str, *, lease_token: str, input_file: InputFile) -> None:
         """Note what has been fetched."""
-        columns = {
-            "input_name": input_file.name,
-            "input_bytes": input_file.bytes,
-            "input_sha256": input_file.sha256,
-            "input_media_type": input_file.media_type,
-            "input_duration_s": input_file.duration_s,
-            "input_sample_rate": input_file.sample_rate,
-            "input_channels": input_file.channels,
-            "progress_duration_s": input_file.duration_s,
-        }
+        columns = {**input_columns(input_file), "progress_duration_s": input_file.duration_s}
         with write_session(self._engine) as session:
             if update_job(session, job_id, holds(lease_token), **columns) is None:
                 refuse_write(session, job_id, lease_token)
@@ -275,19 +268,7 @@ class SqlJobRepository:
                 **progress_columns(progress),
             )
             if ended:
-                session.add_all(
-                    OutputRow(
-                        job_id=job_id,
-                        position=position,
-                        name=output.name,
-                        role=output.role,
-                        key=output.key,
-                        media_type=output.media_type,
-                        bytes=output.bytes,
-                        sha256=output.sha256,
-                    )
-                    for position, output in enumerate(outputs)
-                )
+                session.add_all(output_rows(job_id, outputs))
                 announce_end(session, job_id, now)
 
     def fail(self, job_id: str, *, lease_token: str, error: Problem, now: datetime) -> None:
