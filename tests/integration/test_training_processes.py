@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile as sf
 
 from core.errors import InvalidOptions
 from training.recipe import Recipe, load_recipe
@@ -32,17 +30,6 @@ TINY = [
 ]
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("corpus")
-    rng = np.random.default_rng(0)
-    for kind, count, samples in [("speech", 12, 24000), ("noise", 12, 16000), ("music", 1, 16000), ("rir", 1, 400)]:
-        (root / kind).mkdir()
-        for number in range(count):
-            sf.write(root / kind / f"{number}.wav", 0.1 * rng.standard_normal(samples), 16000)
-    return root
-
-
 def tiny_recipe(corpus: Path, *, steps: int, processes: int) -> Recipe:
     return load_recipe("default", [f"data.root={corpus}", *TINY, f"loop.steps={steps}", f"loop.processes={processes}"])
 
@@ -52,17 +39,17 @@ def losses_in(run_dir: Path) -> list[float]:
         return [float(row["loss"]) for row in csv.DictReader(file)]
 
 
-def test_two_processes_learn_what_one_learns_and_resume(corpus: Path, tmp_path: Path) -> None:
-    train_recipe(tiny_recipe(corpus, steps=4, processes=1), run_dir=tmp_path / "one")
-    train_recipe(tiny_recipe(corpus, steps=2, processes=2), run_dir=tmp_path / "two")
-    result = train_recipe(tiny_recipe(corpus, steps=4, processes=2), run_dir=tmp_path / "two")
+def test_two_processes_learn_what_one_learns_and_resume(speech_corpus: Path, tmp_path: Path) -> None:
+    train_recipe(tiny_recipe(speech_corpus, steps=4, processes=1), run_dir=tmp_path / "one")
+    train_recipe(tiny_recipe(speech_corpus, steps=2, processes=2), run_dir=tmp_path / "two")
+    result = train_recipe(tiny_recipe(speech_corpus, steps=4, processes=2), run_dir=tmp_path / "two")
 
     assert result.steps == 4
     assert losses_in(tmp_path / "two") == pytest.approx(losses_in(tmp_path / "one"), rel=1e-3)
 
 
-def test_what_stops_another_process_is_said_and_leaves_none_behind(corpus: Path, tmp_path: Path) -> None:
-    recipe = tiny_recipe(corpus, steps=4, processes=2)
+def test_what_stops_another_process_is_said_and_leaves_none_behind(speech_corpus: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(speech_corpus, steps=4, processes=2)
     wrong = recipe.model_copy(update={"system": recipe.system.model_copy(update={"architecture": "none"})})
 
     with pytest.raises(InvalidOptions, match="Unknown architecture 'none'"):
