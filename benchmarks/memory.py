@@ -39,14 +39,16 @@ def write_noise(path: Path, duration_s: float) -> None:
 
 def make_engine(model: str | None) -> Enhancer:
     """The engine of a preset's model: bundled weights, random ones for dns48, the identity for none."""
-    from benchmarks.identity import IdentityEnhancer
+    if model is None:
+        from benchmarks.identity import IdentityEnhancer
+
+        return IdentityEnhancer(sample_rate=SAMPLE_RATE)
+    # Only here, because PyTorch takes 190 MB, which a job without a network does not need.
     from core.enhancement.dns import DnsEnhancer
     from core.enhancement.loader import load_enhancer
     from core.models.demucs_causal import DemucsCausal
     from core.settings import Settings
 
-    if model is None:
-        return IdentityEnhancer(sample_rate=SAMPLE_RATE)
     if model == "dns48":
         return DnsEnhancer(DemucsCausal(), name=model, licence="none")
     return load_enhancer(model, models_dir=Settings().resolved_models_dir)

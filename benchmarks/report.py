@@ -17,12 +17,13 @@ from typing import Protocol
 
 import numpy as np
 
+from core.audio.envelope import EnvelopeMeter
 from core.audio.loudness import LoudnessMeter
 from core.audio.pictures import draw_spectrogram, draw_waveform
 from core.audio.quality import QualityMeter
+from core.audio.spectrogram import SpectrogramMeter
 from core.audio.types import FloatArray
 from core.enhancement.scratch import BLOCK_FRAMES
-from core.enhancement.views import ViewMeter
 
 CHANNELS = 2
 
@@ -60,16 +61,18 @@ def measure(sample_rate: int, minutes: float) -> dict[str, float]:
     block = generate_block(sample_rate)
     blocks = max(round(minutes * 60 * sample_rate / BLOCK_FRAMES), 1)
     duration_s = blocks * BLOCK_FRAMES / sample_rate
-    view = ViewMeter(sample_rate, CHANNELS, frames=blocks * BLOCK_FRAMES)
+    spectrograms = SpectrogramMeter(sample_rate, CHANNELS, frames=blocks * BLOCK_FRAMES)
+    envelopes = EnvelopeMeter(sample_rate, frames=blocks * BLOCK_FRAMES)
     meters: dict[str, Meter] = {
         "loudness_rtf": LoudnessMeter(sample_rate, CHANNELS),
         "quality_rtf": QualityMeter(sample_rate, CHANNELS),
-        "views_rtf": view,
+        "spectrogram_rtf": spectrograms,
+        "envelope_rtf": envelopes,
     }
     figures = {"minutes": minutes, "sample_rate": float(sample_rate)}
     for name, meter in meters.items():
         figures[name] = round(cpu_seconds(partial(feed, meter, block, blocks)) / duration_s, 6)
-    envelope, spectrogram = view.envelope.result(), view.spectrogram.result()
+    envelope, spectrogram = envelopes.result(), spectrograms.result()
     figures["drawing_s"] = round(
         cpu_seconds(
             lambda: (draw_waveform(envelope, "", full_scale=1.0), draw_spectrogram(spectrogram, "", top_db=0.0))

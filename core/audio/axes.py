@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,10 +71,17 @@ def new_picture(title: str, *, duration_s: float, rows: Sequence[Tick]) -> Image
 
     Its pixels are numbers of a palette (mode L): Pillow smooths text between two of them, which the ramp allows for.
     """
+    picture = _labelled_axes(duration_s, tuple(rows)).copy()
+    ImageDraw.Draw(picture).text((LEFT, TOP / 2), title, fill=TEXT_INK, font=label_font(), anchor="lm")
+    return picture
+
+
+@lru_cache(maxsize=4)
+def _labelled_axes(duration_s: float, rows: tuple[Tick, ...]) -> Image.Image:
+    """The same for every signal of a job."""
     picture = Image.new("L", (WIDTH, HEIGHT), BACKGROUND_INK)
     draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(FONT_SIZE)
-    draw.text((LEFT, TOP / 2), title, fill=TEXT_INK, font=font, anchor="lm")
+    font = label_font()
     for tick in rows:
         y = TOP + round((1 - tick.place) * (PLOT_HEIGHT - 1))
         draw.line([(LEFT - 5, y), (LEFT - 1, y)], fill=TEXT_INK)
@@ -83,6 +91,12 @@ def new_picture(title: str, *, duration_s: float, rows: Sequence[Tick]) -> Image
         draw.line([(x, HEIGHT - BOTTOM), (x, HEIGHT - BOTTOM + 4)], fill=TEXT_INK)
         draw.text((x, HEIGHT - BOTTOM + 7), tick.label, fill=TEXT_INK, font=font, anchor="ma")
     return picture
+
+
+@cache
+def label_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all text in a picture."""
+    return ImageFont.load_default(FONT_SIZE)
 
 
 def draw_grid(picture: Image.Image, *, duration_s: float, rows: Sequence[Tick], ink: int) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.fft import rfft
 from scipy.signal.windows import hann
 
 from core.audio.types import FloatArray
@@ -27,30 +25,11 @@ def sine_window(n_fft: int) -> FloatArray:
     return np.asarray(2 * window / window.sum(), dtype=np.float32)
 
 
-class BandwidthMeter:
-    """Averages power spectra; `result` is the highest frequency in Hz that stands out of the noise floor.
+def bandwidth_hz(powers: FloatArray, *, sample_rate: int) -> float | None:
+    """The highest frequency in Hz that stands out of the noise floor of a mean spectrum; None for silence.
 
-    Feed frames (C, N, T) of at least `n_fft` samples each; the first `n_fft` of each are looked at.
+    `powers` (F,) from 0 Hz to half the sample rate, seen through a `sine_window`.
     """
-
-    def __init__(self, sample_rate: int) -> None:
-        self.n_fft = spectrum_samples(sample_rate)
-        self._sample_rate = sample_rate
-        self._window = sine_window(self.n_fft)
-        self._powers = np.zeros(self.n_fft // 2 + 1)
-        self._frames = 0
-
-    def update(self, frames: FloatArray) -> None:
-        """Take in `frames` (C, N, T)."""
-        if frames.shape[1] == 0:
-            return
-        spectrum = rfft(frames[..., : self.n_fft] * self._window)
-        self._powers += (spectrum.real**2 + spectrum.imag**2).sum(axis=(0, 1), dtype=np.float64)
-        self._frames += frames.shape[0] * frames.shape[1]
-
-    def result(self) -> float | None:
-        """The bandwidth in Hz, at most half the sample rate; None for silence or nothing at all."""
-        powers: NDArray[np.float64] = self._powers / max(self._frames, 1)
-        floor = max(10 ** (ABSOLUTE_FLOOR_DBFS / 10), float(powers.max()) * 10 ** (RELATIVE_FLOOR_DB / 10))
-        used = np.flatnonzero(powers > floor)
-        return float(used[-1]) * self._sample_rate / self.n_fft if len(used) else None
+    floor = max(10 ** (ABSOLUTE_FLOOR_DBFS / 10), float(powers.max()) * 10 ** (RELATIVE_FLOOR_DB / 10))
+    used = np.flatnonzero(powers > floor)
+    return float(used[-1]) * sample_rate / (2 * (len(powers) - 1)) if len(used) else None

@@ -189,11 +189,12 @@ def gather_blocks(pieces: Iterable[FloatArray], *, block_frames: int) -> Iterato
         held_frames += piece.shape[-1]
         if held_frames < block_frames:
             continue
-        joined = np.concatenate(held, axis=-1)
+        joined = np.concatenate(held, axis=-1) if len(held) > 1 else piece
         whole = held_frames - held_frames % block_frames
         for start in range(0, whole, block_frames):
             yield np.ascontiguousarray(joined[:, start : start + block_frames])
-        held, held_frames = [joined[:, whole:]], held_frames - whole
+        held_frames -= whole
+        held = [joined[:, whole:]] if held_frames else []
     if held_frames:
         yield np.concatenate(held, axis=-1)
 

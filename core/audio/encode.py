@@ -185,10 +185,9 @@ class AudioWriter:
     def _encode(self, wav: FloatArray) -> None:
         if self._encoder is None:
             raise ValueError("the writer is closed")
-        if not self._keeps_overs:
-            clipped = int(np.count_nonzero(np.abs(wav) > 1.0))
-            self.clipped_samples += clipped
-            wav = np.clip(wav, -1.0, 1.0) if clipped else wav
+        if not self._keeps_overs and max(wav.max(initial=0.0), -wav.min(initial=0.0)) > 1.0:
+            self.clipped_samples += int(np.count_nonzero(np.abs(wav) > 1.0))
+            wav = np.clip(wav, -1.0, 1.0)
         self._frames_encoded += wav.shape[-1]
         for start in range(0, wav.shape[-1], PIECE_FRAMES):
             self._encoder.write(wav[:, start : start + PIECE_FRAMES])

@@ -21,7 +21,8 @@ class Framer(Generic[Sample]):
 
     def push(self, wav: NDArray[Sample]) -> NDArray[Sample]:
         """Return the frames (C, N, `frame_samples`) that `wav` (C, T) completes, in order; N may be 0."""
-        joined = wav if self._rest is None else np.concatenate([self._rest, wav], axis=-1)
+        has_rest = self._rest is not None and self._rest.shape[-1] > 0
+        joined = np.concatenate([self._rest, wav], axis=-1) if has_rest else wav
         whole = joined.shape[-1] - joined.shape[-1] % self._frame_samples
         self._rest = joined[:, whole:].copy()
         return joined[:, :whole].reshape(len(joined), -1, self._frame_samples)

@@ -1,4 +1,4 @@
-"""Figures of a recording that need no reference: levels, noise floor, estimated SNR, bandwidth, clipping."""
+"""Figures of a recording that need no reference: levels, noise floor, estimated SNR, clipping."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.audio.bandwidth import BandwidthMeter
 from core.audio.clipping import ClippingMeter
 from core.audio.framing import Framer
 from core.audio.power_histogram import PowerHistogram
@@ -29,7 +28,6 @@ class Quality:
     dc_offset: float  # the channel mean of largest magnitude, -1..1
     noise_floor_dbfs: float | None
     snr_db: float | None
-    bandwidth_hz: float | None
     clipped_samples: int
     clipped_runs: int
 
@@ -48,9 +46,7 @@ class QualityMeter:
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         self._frame_samples = max(round(sample_rate * FRAME_S), 1)
-        self._bandwidth = BandwidthMeter(sample_rate)
-        # Pairs of frames, because a spectrum needs nearly a whole one.
-        self._framer: Framer[np.float32] = Framer(2 * self._frame_samples)
+        self._framer: Framer[np.float32] = Framer(self._frame_samples)
         self._clipping = ClippingMeter(channels)
         self._powers = PowerHistogram()
         self._peak = 0.0
@@ -62,9 +58,7 @@ class QualityMeter:
         """Take in `wav` (C, T)."""
         self._peak = max(self._peak, float(wav.max(initial=0.0)), -float(wav.min(initial=0.0)))
         self._clipping.update(wav)
-        pairs = self._framer.push(wav)
-        self._bandwidth.update(pairs)
-        self._add_frames(pairs.reshape(len(wav), -1, self._frame_samples))
+        self._add_frames(self._framer.push(wav))
 
     def result(self) -> Quality:
         """The figures of all that was taken in; the meter may go on afterwards."""
@@ -82,19 +76,19 @@ class QualityMeter:
             dc_offset=float(sums[np.argmax(np.abs(sums))]) / per_channel,
             noise_floor_dbfs=_power_db(floor),
             snr_db=estimate_snr_db(self._powers.mean(), floor),
-            bandwidth_hz=self._bandwidth.result(),
             clipped_samples=self._clipping.samples,
             clipped_runs=self._clipping.runs,
         )
 
     def _add_frames(self, frames: FloatArray) -> None:
-        wide = frames.astype(np.float64)
-        energies = np.einsum("cnt,cnt->cn", wide, wide)
-        sums = wide.sum(axis=-1)
+        means = frames.mean(axis=-1)
+        # Without their mean first: in float32 the square of an offset would drown the noise beside it.
+        centred = frames - means[..., np.newaxis]
+        variances = np.einsum("cnt,cnt->cn", centred, centred).astype(np.float64) / self._frame_samples
+        wide = means.astype(np.float64)
         self._samples += frames.size
-        self._energy += float(energies.sum())
-        self._sums += sums.sum(axis=-1)
-        variances = np.maximum(energies / self._frame_samples - (sums / self._frame_samples) ** 2, 0.0)
+        self._energy += self._frame_samples * float((variances + wide**2).sum())
+        self._sums += self._frame_samples * wide.sum(axis=-1)
         self._powers.add(variances.mean(axis=0))
 
 

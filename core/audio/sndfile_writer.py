@@ -76,7 +76,8 @@ class SndfileWriter:
         scaled = frames * np.float32(levels)
         if self._dither is not None:
             scaled = scaled + (self._dither.random(frames.shape) - self._dither.random(frames.shape))
-        rounded: NDArray[np.floating] = np.clip(np.rint(scaled), -levels, levels - 1)
+        rounded: NDArray[np.floating] = np.rint(scaled, out=scaled)
+        np.clip(rounded, -levels, levels - 1, out=rounded)
         if levels == _LEVELS["PCM_16"]:
             return rounded.astype(np.int16)
         # A 24-bit sample travels in the upper bits of 32.

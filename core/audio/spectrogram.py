@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +10,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.fft import rfft
 
-from core.audio.bandwidth import sine_window, spectrum_samples
+from core.audio.bandwidth import bandwidth_hz, sine_window, spectrum_samples
 from core.audio.types import FloatArray
 
 MAX_COLUMNS = 1480
-FRAMES_PER_COLUMN = 8
-"""At most. Up to 8 minutes at 48 kHz every sample is looked at; of longer columns, evenly spread frames are."""
+FRAMES_PER_COLUMN = 2
+"""At most. Up to 2 minutes at 48 kHz every sample is looked at; of longer columns, evenly spread frames are."""
 MIN_HOP = 4
 """Frames start at least a quarter of their length apart: closer ones show nothing new."""
 
@@ -34,6 +35,18 @@ class Spectrogram:
     def bin_hz(self) -> float:
         """Distance of the bins in Hz."""
         return self.sample_rate / (2 * (int(self.powers.shape[1]) - 1))
+
+    @property
+    def bandwidth_hz(self) -> float | None:
+        """Which band the recording really uses, from 0 Hz on; None for silence and for less than one frame.
+
+        Columns that reach beyond its ends do not count: where a sound is cut off, all frequencies seem to be there.
+        """
+        columns, bins = self.powers.shape
+        n_fft = 2 * (bins - 1)
+        outside = math.ceil(n_fft / 2 * columns / self.frames)
+        inside = self.powers[outside : columns - outside] if self.frames >= n_fft else self.powers[:0]
+        return bandwidth_hz(inside.mean(axis=0), sample_rate=self.sample_rate) if len(inside) else None
 
 
 class SpectrogramMeter:
@@ -73,10 +86,13 @@ class SpectrogramMeter:
         return Spectrogram(sample_rate=self._sample_rate, frames=self._frames, powers=self._powers / np.float32(looks))
 
     def _add(self, held: FloatArray, starts: NDArray[np.int64]) -> None:
-        first, last = self._done // self._per_column, (self._done + len(starts) - 1) // self._per_column
-        column_starts = np.maximum(np.arange(first, last + 1) * self._per_column - self._done, 0)
+        columns = (self._done + np.arange(len(starts))) // self._per_column
         for channel in held:
-            spectrum = rfft(sliding_window_view(channel, self._n_fft)[starts] * self._window)
-            powers = spectrum.real**2 + spectrum.imag**2
-            self._powers[first : last + 1] += np.add.reduceat(powers, column_starts)
+            frames = sliding_window_view(channel, self._n_fft)[starts]
+            frames *= self._window
+            spectrum = rfft(frames, overwrite_x=True)
+            powers = np.square(spectrum.real)
+            powers += np.square(spectrum.imag)
+            for column, frame in zip(columns, powers, strict=True):
+                self._powers[column] += frame
         self._done += len(starts)

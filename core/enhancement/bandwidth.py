@@ -1,10 +1,9 @@
 """What lies above an engine's band: carried over with the gain that the engine gave to the top of its band.
 
-An engine at 16 kHz hears nothing above 8 kHz. With L the recording brought to the engine's rate and back, the part
-that it never heard is recording - L. It is added to the estimate times g(t), where g is the projection
-<estimate, L> / <L, L> over the upper octave of the shared band, frame by frame: 1 where the engine let everything pass,
-0 where it muted. So an engine that changes nothing gives back the recording itself, and the shares of all stems add up
-to one.
+An engine at 16 kHz hears nothing above 8 kHz. With L what it was given and E its estimate, the result is
+g(t) recording + (E - g(t) L), the second term brought back to the recording's rate. g is the projection <E, L> / <L, L>
+over the upper octave of the shared band, frame by frame: 1 where the engine let everything pass, 0 where it muted. So
+an engine that changes nothing gives back the recording itself, bit by bit, and the shares of all stems add up to one.
 """
 
 from __future__ import annotations
@@ -45,40 +44,71 @@ class CarriedBand:
         self._channels = channels
         self._share = 1 / stems
         self._n_fft = spectrum_samples(model.sample_rate)
-        self._hop = self._n_fft // 2
         self._window = hann(self._n_fft, sym=False).astype(np.float32)
         upper_hz = min(native.sample_rate, model.sample_rate) / 2
         low, high = (round(edge * upper_hz * self._n_fft / model.sample_rate) for edge in BAND)
         self._bins = slice(low, max(high, low + 1))
+        self._native_per_model = native.sample_rate / model.sample_rate
+        # The middles of the frames are whole samples of the recording, whose gain then is one ramp after another.
+        self._hop = max(round(self._n_fft / 2 * self._native_per_model), 1)
+        self._ramp = (np.arange(self._hop) / self._hop).astype(np.float32)
+        self._first = 0  # the first of the frames whose gains are kept
+        self._gains = np.empty((native.channels, 0))
 
     def blocks(self) -> Iterator[FloatArray]:
         """The stem (C, T) from the start, block by block, exactly as long as the recording."""
         native = self._native
         position = 0
-        # One resampler for both, so that they come in the same blocks.
-        for pair in resample_stream(
-            self._pairs(),
+        for correction in resample_stream(
+            self._corrections(),
             self._model.sample_rate,
             output_rate=native.sample_rate,
-            channels=2 * native.channels,
+            channels=native.channels,
             output_frames=native.frames,
         ):
-            stop = position + pair.shape[1]
-            estimate, heard = pair[: native.channels], pair[native.channels :]
-            unheard = native.read(position, stop) - heard
-            yield estimate + self.gain(position, stop) * unheard
+            stop = position + correction.shape[1]
+            wav = native.read(position, stop)
+            wav *= self.gain(position, stop)
+            wav += correction
+            yield wav
             position = stop
+            self._forget(position // self._hop)
 
     def gain(self, start: int, stop: int) -> FloatArray:
         """The gain (C, stop - start) at samples [start, stop) of the recording, 0..1."""
-        frames_per_sample = self._model.sample_rate / self._native.sample_rate / self._hop
-        times = np.arange(start, stop) * frames_per_sample
-        first, last = int(times[0]), int(times[-1]) + 1
-        gains = self._frame_gains(first, last + 1)
-        return np.stack([np.interp(times, np.arange(first, last + 1), row) for row in gains]).astype(np.float32)
+        first, last = start // self._hop, (stop - 1) // self._hop
+        frames = self._frame_gains(first, last + 2).astype(np.float32)
+        ramps = frames[:, :-1, np.newaxis] + np.diff(frames)[..., np.newaxis] * self._ramp
+        return ramps.reshape(len(frames), -1)[:, start - first * self._hop : stop - first * self._hop]
+
+    def _corrections(self) -> Iterator[FloatArray]:
+        """The estimate less the gain times what the engine was given, at the engine's rate."""
+        for start in range(0, self._model.frames, BLOCK_FRAMES):
+            stop = min(start + BLOCK_FRAMES, self._model.frames)
+            times = np.arange(start, stop) * (self._native_per_model / self._hop)
+            first, last = int(times[0]), int(times[-1]) + 1
+            gains = self._frame_gains(first, last + 1)
+            heard = self._model.read(start, stop)
+            for channel, frames in zip(heard, gains, strict=True):
+                channel *= np.interp(times, np.arange(first, last + 1), frames)
+            yield self._estimates.read(start, stop)[self._channels] - heard
 
     def _frame_gains(self, first: int, stop: int) -> NDArray[np.float64]:
-        """Gains (C, stop - first) of the frames whose middles are at multiples of the hop."""
+        """Gains (C, stop - first) of the frames whose middles are at multiples of the hop; new ones are kept."""
+        known = self._first + self._gains.shape[1]
+        if not self._first <= first <= known:
+            self._first = known = first
+            self._gains = self._gains[:, :0]
+        if stop > known:
+            self._gains = np.concatenate([self._gains, self._measure(known, stop)], axis=1)
+        return self._gains[:, first - self._first : stop - self._first]
+
+    def _forget(self, first: int) -> None:
+        """Keep the gains from frame `first` on only."""
+        self._gains = self._gains[:, max(first - self._first, 0) :]
+        self._first = max(first, self._first)
+
+    def _measure(self, first: int, stop: int) -> NDArray[np.float64]:
         reach = len(SMOOTHING) // 2
         heard = self._spectra(self._model, slice(None), first - reach, stop + reach)
         estimate = self._spectra(self._estimates, self._channels, first - reach, stop + reach)
@@ -88,25 +118,20 @@ class CarriedBand:
         least = INAUDIBLE_POWER * 3 / 16 * self._n_fft**2
         return np.clip((product + self._share * least) / (power + least), 0.0, 1.0)
 
-    def _spectra(self, signal: ScratchSignal, channels: slice, first: int, stop: int) -> NDArray[np.complex64]:
-        """The band's bins (C, N, F) of frames [first, stop); silence surrounds the signal."""
-        begin = first * self._hop - self._n_fft // 2
-        end = (stop - 1) * self._hop + self._n_fft // 2
+    def _spectra(self, signal: ScratchSignal, channels: slice, first: int, stop: int) -> FloatArray:
+        """The band of frames [first, stop), real and imaginary parts, (C, N, 2 F); silence surrounds the signal."""
+        middles = np.rint(np.arange(first, stop) * (self._hop / self._native_per_model)).astype(np.intp)
+        begin, end = int(middles[0]) - self._n_fft // 2, int(middles[-1]) + self._n_fft // 2
         inside = signal.read(min(max(begin, 0), signal.frames), min(max(end, 0), signal.frames))[channels]
         before = min(max(-begin, 0), end - begin - inside.shape[1])
         padded = np.pad(inside, ((0, 0), (before, end - begin - inside.shape[1] - before)))
-        frames = np.lib.stride_tricks.sliding_window_view(padded, self._n_fft, axis=-1)[:, :: self._hop]
-        return np.asarray(rfft(frames * self._window)[..., self._bins])
-
-    def _pairs(self) -> Iterator[FloatArray]:
-        for start in range(0, self._model.frames, BLOCK_FRAMES):
-            stop = min(start + BLOCK_FRAMES, self._model.frames)
-            yield np.concatenate([self._estimates.read(start, stop)[self._channels], self._model.read(start, stop)])
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self._n_fft, axis=-1)
+        spectra = rfft(windows[:, middles - middles[0]] * self._window)
+        return np.asarray(spectra[..., self._bins]).view(np.float32)
 
 
-def _inner(first: NDArray[np.complex64], second: NDArray[np.complex64]) -> NDArray[np.float64]:
-    products = first.real * second.real + first.imag * second.imag
-    return np.asarray(products.sum(axis=-1, dtype=np.float64))
+def _inner(first: FloatArray, second: FloatArray) -> NDArray[np.float64]:
+    return np.asarray(np.einsum("cnf,cnf->cn", first, second), dtype=np.float64)
 
 
 def _smooth(frames: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 
 from core.audio import dnsmos
+from core.audio.envelope import EnvelopeMeter
 from core.audio.resample import resample_stream
 from core.dsp.chain import parse_chain, run_chain
 from core.dsp.levels import RmsAnalyser, RmsMatch
 from core.dsp.step import Step
 from core.enhancement.bandwidth import CarriedBand
 from core.enhancement.encodings import base_name, open_writer, plan_encodings, plan_listening_copies, produced
-from core.enhancement.levels import SignalMeter
+from core.enhancement.levels import SignalMeter, source_warnings
 from core.enhancement.prepare import Prepared
 from core.enhancement.produced import ProducedFile
 from core.enhancement.protocol import FloatArray
 from core.enhancement.reference import ReferenceMeter
-from core.enhancement.scratch import ScratchSignal
-from core.enhancement.views import BEFORE, ViewMeter, write_views
+from core.enhancement.scratch import BLOCK_FRAMES, ScratchSignal
+from core.enhancement.views import BEFORE, write_views
 from core.options import Bandwidth, EnhanceOptions
 
 RESIDUAL = "residual"
@@ -32,13 +33,13 @@ RESIDUAL = "residual"
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The files, audio before pictures; the levels of each role; what the user should know."""
+    """The files, audio before pictures; the levels of the recording and of each role; what the user should know."""
 
     files: tuple[ProducedFile, ...]
-    levels: dict[str, dict[str, Any]]
+    input_levels: dict[str, Any]
+    output_levels: dict[str, dict[str, Any]]
     warnings: tuple[str, ...]
     comparison: dict[str, Any] | None  # with the reference
-    input_dnsmos: dict[str, float] | None
 
 
 def finish(
@@ -75,28 +76,29 @@ def finish(
     encodings = plan_encodings(prepared, roles, options=options, base=base, workspace=workspace)
     if options.listening:
         encodings += plan_listening_copies(prepared, roles, encodings, base=base, workspace=workspace)
-    meters = {role: SignalMeter(native.sample_rate, native.channels) for role in roles}
-    views = {
-        subject: ViewMeter(native.sample_rate, native.channels, frames=native.frames)
-        for subject in ((BEFORE, *roles) if options.pictures else ())
+    subjects = (BEFORE, *roles)
+    meters = {subject: SignalMeter(native.sample_rate, native.channels, frames=native.frames) for subject in subjects}
+    outlines = {
+        subject: EnvelopeMeter(native.sample_rate, frames=native.frames)
+        for subject in (subjects if options.pictures else ())
     }
     scorers = _scorers((BEFORE, *stems), native, options=options)
     comparison = None if reference is None else ReferenceMeter(native.sample_rate, native.channels)
     with ExitStack() as stack:
         writers = [stack.enter_context(open_writer(encoding, prepared)) for encoding in encodings]
         position = 0
-        for blocks in zip(*(stream() for stream in chained), strict=True):
+        for blocks in zip(*(_cut(stream()) for stream in chained), strict=True):
             stop = position + blocks[0].shape[1]
             signals = dict(zip(stems, blocks, strict=True))
             signals[BEFORE] = native.read(position, stop)
             if options.residual:
                 signals[RESIDUAL] = signals[BEFORE] - np.sum(blocks, axis=0, dtype=np.float32)
-            for role, meter in meters.items():
-                meter.update(signals[role])
+            for subject, meter in meters.items():
+                meter.update(signals[subject])
+            for subject, outline in outlines.items():
+                outline.update(signals[subject])
             if comparison is not None and reference is not None:
                 comparison.update(reference.read(position, stop), before=signals[BEFORE], after=blocks[0])
-            for subject, view in views.items():
-                view.update(signals[subject])
             for subject, scorer in scorers.items():
                 scorer.update(signals[subject])
             for encoding, writer in zip(encodings, writers, strict=True):
@@ -106,13 +108,21 @@ def finish(
     if position != native.frames:
         raise RuntimeError(f"the chain returned {position} of {native.frames} frames")
     scores = {subject: scorer.result() for subject, scorer in scorers.items()}
-    audio = tuple(produced(encoding) for encoding in encodings)
+    measured = {subject: meter.result() for subject, meter in meters.items()}
+    levels = {subject: {**found.figures, "dnsmos": scores.get(subject)} for subject, found in measured.items()}
+    views = write_views(
+        {subject: outline.result() for subject, outline in outlines.items()},
+        {subject: found.spectrogram for subject, found in measured.items()},
+        base=base,
+        workspace=workspace,
+    )
     return Finished(
-        files=audio + write_views(views, base=base, workspace=workspace),
-        levels={role: {**meter.result(), "dnsmos": scores.get(role)} for role, meter in meters.items()},
-        input_dnsmos=scores.get(BEFORE),
+        files=(*(produced(encoding) for encoding in encodings), *views),
+        input_levels=levels.pop(BEFORE),
+        output_levels=levels,
         comparison=None if comparison is None else comparison.result(),
-        warnings=_missing_package(options)
+        warnings=source_warnings(measured[BEFORE].figures, sample_rate=native.sample_rate)
+        + _missing_package(options)
         + tuple(
             f"{writer.clipped_samples} samples of {encoding.name!r} were beyond full scale and were clipped. "
             "WAV with subtype FLOAT keeps them."
@@ -183,6 +193,13 @@ def _estimate_blocks(
         channels=native.channels,
         output_frames=native.frames,
     )
+
+
+def _cut(blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    """`blocks` in pieces of `BLOCK_FRAMES` at most: what is made of larger ones does not stay in the cache."""
+    for block in blocks:
+        for start in range(0, block.shape[1], BLOCK_FRAMES):
+            yield block[:, start : start + BLOCK_FRAMES]
 
 
 def _chain_scratch(workspace: Path, stem: str, name: str) -> Path:

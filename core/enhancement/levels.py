@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from core.audio.loudness import LoudnessMeter
 from core.audio.music import is_music
 from core.audio.quality import QualityMeter
+from core.audio.spectrogram import Spectrogram, SpectrogramMeter
 from core.enhancement.protocol import FloatArray
 
 MIN_CLIPPED_SAMPLES = 10
@@ -15,23 +17,32 @@ NARROW_BAND_HZ = 5_000.0
 """Telephones end at 3.4 kHz, AM radio at 4.5 kHz; anything made to be listened to goes beyond."""
 
 
-class SignalMeter:
-    """Measures a stream for the report: feed blocks (C, T) of any size, ask `result` at the end."""
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A signal's figures as JSON, None for what silence or too short a signal does not have; and its spectrogram."""
 
-    def __init__(self, sample_rate: int, channels: int) -> None:
-        self._sample_rate = sample_rate
+    figures: dict[str, Any]
+    spectrogram: Spectrogram
+
+
+class SignalMeter:
+    """Measures a stream for the report: feed blocks (C, T) of any size, `frames` in all, ask `result` at the end."""
+
+    def __init__(self, sample_rate: int, channels: int, *, frames: int) -> None:
         self._loudness = LoudnessMeter(sample_rate, channels)
         self._quality = QualityMeter(sample_rate, channels)
+        self._spectrogram = SpectrogramMeter(sample_rate, channels, frames=frames)
 
     def update(self, wav: FloatArray) -> None:
         """Take in `wav` (C, T)."""
         self._loudness.update(wav)
         self._quality.update(wav)
+        self._spectrogram.update(wav)
 
-    def result(self) -> dict[str, Any]:
-        """The figures as JSON; None stands for what silence or too short a signal does not have."""
-        loudness, quality = self._loudness.result(), self._quality.result()
-        return {
+    def result(self) -> Measured:
+        """What was found; call once, after the last block."""
+        loudness, quality, spectrogram = self._loudness.result(), self._quality.result(), self._spectrogram.result()
+        figures = {
             "loudness_lufs": _rounded(loudness.integrated_lufs),
             "loudness_range_lu": _rounded(loudness.range_lu),
             "true_peak_dbtp": _rounded(loudness.true_peak_dbtp),
@@ -39,11 +50,12 @@ class SignalMeter:
             "rms_dbfs": _rounded(quality.rms_dbfs),
             "noise_floor_dbfs": _rounded(quality.noise_floor_dbfs),
             "snr_db": _rounded(quality.snr_db, 1),
-            "bandwidth_hz": _rounded(quality.bandwidth_hz, 0),
+            "bandwidth_hz": _rounded(spectrogram.bandwidth_hz, 0),
             "dc_offset": round(quality.dc_offset, 5),
             "clipped_samples": quality.clipped_samples,
             "clipped_runs": quality.clipped_runs,
         }
+        return Measured(figures=figures, spectrogram=spectrogram)
 
 
 def source_warnings(levels: dict[str, Any], *, sample_rate: int) -> tuple[str, ...]:

@@ -114,10 +114,10 @@ def run_pipeline(
             "sample_rate": prepared.native.sample_rate,
             "channels": prepared.native.channels,
             "frames": prepared.native.frames,
-            **prepared.levels,
-            "dnsmos": finished.input_dnsmos,
+            **finished.input_levels,
+            "tonal_ratio": prepared.tonal_ratio,
         },
-        "outputs": finished.levels,
+        "outputs": finished.output_levels,
         "reference": finished.comparison,
         "model": info
         and {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from core.audio.formats import AudioProbe
 from core.audio.isolated_reader import IsolatedReader
 from core.audio.music import MusicMeter
 from core.audio.resample import expected_frames, resample_stream
-from core.enhancement.levels import SignalMeter, music_warning, source_warnings
+from core.enhancement.levels import music_warning
 from core.enhancement.protocol import EnhancerInfo, FloatArray, SignalStatistics
 from core.enhancement.scratch import BYTES_PER_SAMPLE, ScratchSignal, require_free_disk
+from core.enhancement.statistics import StatisticsMeter
 from core.errors import InputTooLarge, InvalidAudio
 from core.options import EnhanceOptions
 
@@ -38,7 +39,7 @@ class Prepared:
     model: ScratchSignal
     groups: tuple[tuple[int, ...], ...]
     statistics: tuple[SignalStatistics, ...]  # one for each group
-    levels: dict[str, Any]
+    tonal_ratio: float | None  # of a MusicMeter, where music would be taken for noise
     tags: dict[str, str]
     cover: Cover | None
     warnings: tuple[str, ...]
@@ -64,14 +65,10 @@ def prepare(
         probed, tags, cover = reader.probe, dict(reader.tags), reader.cover
         if probed.frames is not None:
             require_free_disk(workspace, scratch_bytes(probed, options=options, info=info))
-        native, levels, warnings = _decode(
-            reader,
-            denoiser=info.name if info is not None and info.is_denoiser and not info.keeps_music else None,
-            workspace=workspace,
-            scratch=scratch,
-            on_fraction=on_fraction,
-            max_duration_s=max_duration_s,
+        native = _decode(
+            reader, workspace=workspace, scratch=scratch, on_fraction=on_fraction, max_duration_s=max_duration_s
         )
+        warnings: tuple[str, ...] = (reader.warning,) if reader.warning else ()
     actual = replace(probed, frames=native.frames)
     written_bytes = native.frames * native.channels * BYTES_PER_SAMPLE
     require_free_disk(workspace, scratch_bytes(actual, options=options, info=info) - written_bytes)
@@ -80,14 +77,25 @@ def prepare(
             f"The file holds {probed.tracks} sound tracks; this is track {options.track}. The override track chooses.",
             *warnings,
         )
-    model = native
+    model, tonal_ratio = native, None
     groups: tuple[tuple[int, ...], ...] = ()
     statistics: tuple[SignalStatistics, ...] = ()
     if info is not None:
-        if info.sample_rate != native.sample_rate:
-            model = _resample(native, info.sample_rate, workspace=workspace, scratch=scratch, on_fraction=on_fraction)
         groups = channel_groups(native.channels, info.channels)
-        statistics = group_statistics(model, groups)
+        levels = StatisticsMeter(groups)
+        music = MusicMeter(info.sample_rate) if info.is_denoiser and not info.keeps_music else None
+        model = _at_rate(
+            native,
+            info.sample_rate,
+            workspace=workspace,
+            scratch=scratch,
+            on_fraction=on_fraction,
+            meters=(levels,) if music is None else (levels, music),
+        )
+        statistics = levels.result()
+        if music is not None:
+            tonal_ratio = music.result()
+            warnings += music_warning(info.name, tonal_ratio)
     on_fraction(1.0)
     return Prepared(
         probe=probed,
@@ -95,7 +103,7 @@ def prepare(
         model=model,
         groups=groups,
         statistics=statistics,
-        levels=levels,
+        tonal_ratio=None if tonal_ratio is None else round(tonal_ratio, 3),
         tags=tags,
         cover=cover,
         warnings=warnings,
@@ -131,47 +139,21 @@ def channel_groups(channels: int, engine_channels: int) -> tuple[tuple[int, ...]
     return tuple(tuple(min(start + offset, channels - 1) for offset in range(engine_channels)) for start in starts)
 
 
-def group_statistics(signal: ScratchSignal, groups: Sequence[tuple[int, ...]]) -> tuple[SignalStatistics, ...]:
-    """Mean, unbiased standard deviation and peak of each group's mono mix, summed in float64 over the whole signal."""
-    sums = np.zeros(len(groups))
-    squares = np.zeros(len(groups))
-    peaks = np.zeros(len(groups))
-    for block in signal.blocks():
-        for index, group in enumerate(groups):
-            mono = block[list(group)].mean(axis=0, dtype=np.float64)
-            sums[index] += mono.sum()
-            squares[index] += np.square(mono).sum()
-            peaks[index] = max(peaks[index], np.abs(mono).max(initial=0.0))
-    count = signal.frames
-    means = sums / count
-    variances = np.maximum(squares - count * means**2, 0.0) / max(count - 1, 1)
-    return tuple(
-        SignalStatistics(samples=count, mean=float(mean), std=math.sqrt(variance), peak=float(peak))
-        for mean, variance, peak in zip(means, variances, peaks, strict=True)
-    )
-
-
 def _decode(
     reader: IsolatedReader,
     *,
-    denoiser: str | None,
     workspace: Path,
     scratch: ExitStack,
     on_fraction: Callable[[float], None],
     max_duration_s: float,
-) -> tuple[ScratchSignal, dict[str, Any], tuple[str, ...]]:
+) -> ScratchSignal:
     native = scratch.enter_context(
         ScratchSignal(workspace / "native.f32", channels=reader.channels, sample_rate=reader.sample_rate)
     )
     expected = reader.probe.frames or (reader.probe.duration_s or 0.0) * reader.sample_rate
-    meter = SignalMeter(reader.sample_rate, reader.channels)
-    music = MusicMeter(reader.sample_rate) if denoiser is not None else None
     for block in reader.blocks():
         require_free_disk(workspace, _DISK_RESERVE_BYTES)
         native.append(block)
-        meter.update(block)
-        if music is not None:
-            music.update(block)
         if native.frames > max_duration_s * native.sample_rate:
             raise InputTooLarge(
                 f"The recording is longer than its header says, and than the limit of {max_duration_s:.1f} s."
@@ -179,35 +161,44 @@ def _decode(
         on_fraction(_DECODE_SHARE * min(native.frames / expected, 1.0) if expected > 0 else 0.0)
     if native.frames == 0:
         raise InvalidAudio("The file holds no audio samples.")
-    tonal_ratio = None if music is None else music.result()
-    levels = {**meter.result(), "tonal_ratio": None if tonal_ratio is None else round(tonal_ratio, 3)}
-    warnings = source_warnings(levels, sample_rate=native.sample_rate)
-    if denoiser is not None:
-        warnings += music_warning(denoiser, tonal_ratio)
-    return native, levels, (reader.warning, *warnings) if reader.warning else warnings
+    return native
 
 
-def _resample(
+class _Meter(Protocol):
+    def update(self, wav: FloatArray) -> None: ...
+
+
+def _at_rate(
     native: ScratchSignal,
     sample_rate: int,
     *,
     workspace: Path,
     scratch: ExitStack,
     on_fraction: Callable[[float], None],
+    meters: Sequence[_Meter],
 ) -> ScratchSignal:
+    """`native` at `sample_rate`, itself where that is its own; all of it is shown to `meters`."""
     frames = expected_frames(native.frames, native.sample_rate, sample_rate)
-    model = scratch.enter_context(
-        ScratchSignal(workspace / "model.f32", channels=native.channels, sample_rate=sample_rate)
-    )
-    for block in resample_stream(
+    blocks = resample_stream(
         native.blocks(),
         native.sample_rate,
         output_rate=sample_rate,
         channels=native.channels,
         output_frames=frames,
-    ):
-        model.append(block)
-        on_fraction(_DECODE_SHARE + (1 - _DECODE_SHARE) * model.frames / frames)
+    )
+    model = native
+    if sample_rate != native.sample_rate:
+        model = scratch.enter_context(
+            ScratchSignal(workspace / "model.f32", channels=native.channels, sample_rate=sample_rate)
+        )
+    done = 0
+    for block in blocks:
+        if model is not native:
+            model.append(block)
+        for meter in meters:
+            meter.update(block)
+        done += block.shape[1]
+        on_fraction(_DECODE_SHARE + (1 - _DECODE_SHARE) * done / frames)
     return model
 
 

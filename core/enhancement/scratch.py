@@ -15,7 +15,7 @@ from core.enhancement.protocol import FloatArray
 from core.errors import InsufficientDisk
 
 BYTES_PER_SAMPLE = 4
-BLOCK_FRAMES = 65536
+BLOCK_FRAMES = 65_536
 """Frames per block of every streaming pass: 1.4 s at 48 kHz, 0.5 MB in stereo."""
 
 _MIB = 1024**2

@@ -5,51 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.audio.envelope import EnvelopeMeter
+from core.audio.envelope import Envelope
 from core.audio.pictures import draw_spectrogram, draw_waveform, top_level_db, waveform_scale
-from core.audio.spectrogram import SpectrogramMeter
+from core.audio.spectrogram import Spectrogram
 from core.enhancement.produced import ProducedFile, describe_file
-from core.enhancement.protocol import FloatArray
 from core.jobs import ReportRole
 
 BEFORE = "before"
 """The recording's own views; those of the outputs are called by their roles."""
 
 
-class ViewMeter:
-    """Looks at a signal while it streams by: feed blocks (C, T) of any size, `frames` in all. Memory does not grow."""
-
-    def __init__(self, sample_rate: int, channels: int, *, frames: int) -> None:
-        self.envelope = EnvelopeMeter(sample_rate, frames=frames)
-        self.spectrogram = SpectrogramMeter(sample_rate, channels, frames=frames)
-
-    def update(self, wav: FloatArray) -> None:
-        """Take in `wav` (C, T)."""
-        self.envelope.update(wav)
-        self.spectrogram.update(wav)
-
-
-def write_views(views: Mapping[str, ViewMeter], *, base: str, workspace: Path) -> tuple[ProducedFile, ...]:
-    """Draw each view into `workspace`, named like `talk.before.waveform.png`.
+def write_views(
+    envelopes: Mapping[str, Envelope], spectrograms: Mapping[str, Spectrogram], *, base: str, workspace: Path
+) -> tuple[ProducedFile, ...]:
+    """Draw each subject's envelope and spectrogram into `workspace`, named like `talk.before.waveform.png`.
 
     All share one scale: the colours are chosen for the first view, the height of the waveforms for the largest peak.
     """
-    envelopes = {subject: view.envelope.result() for subject, view in views.items()}
     full_scale = waveform_scale(max((envelope.peak for envelope in envelopes.values()), default=0.0))
     top_db: float | None = None
     files = []
-    for subject, view in views.items():
-        spectrogram = view.spectrogram.result()
+    for subject, envelope in envelopes.items():
+        spectrogram = spectrograms[subject]
         top_db = top_level_db(spectrogram) if top_db is None else top_db
         for role, content, extension, media_type in (
             (
                 ReportRole.WAVEFORM,
-                draw_waveform(envelopes[subject], subject, full_scale=full_scale),
+                draw_waveform(envelope, subject, full_scale=full_scale),
                 "png",
                 "image/png",
             ),
             (ReportRole.SPECTROGRAM, draw_spectrogram(spectrogram, subject, top_db=top_db), "png", "image/png"),
-            (ReportRole.PEAKS, envelopes[subject].as_json(), "json", "application/json"),
+            (ReportRole.PEAKS, envelope.as_json(), "json", "application/json"),
         ):
             path = workspace / f"{subject}.{role}.{extension}"
             path.write_bytes(content)

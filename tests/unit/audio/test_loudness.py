@@ -183,8 +183,8 @@ def test_result_does_not_depend_on_the_block_size(block_frames: int) -> None:
 
     whole, pieces = measure(wav, block_frames=wav.shape[-1]), measure(wav, block_frames=block_frames)
 
-    assert pieces.integrated_lufs == pytest.approx(whole.integrated_lufs, abs=1e-9)
-    assert pieces.range_lu == pytest.approx(whole.range_lu, abs=1e-9)
+    assert pieces.integrated_lufs == pytest.approx(whole.integrated_lufs, abs=1e-5)
+    assert pieces.range_lu == pytest.approx(whole.range_lu, abs=1e-5)
     assert pieces.true_peak_dbtp == pytest.approx(whole.true_peak_dbtp, abs=1e-5)
 
 

@@ -116,3 +116,13 @@ def test_channels_are_mixed_down() -> None:
     mono = chords()
 
     assert listen(np.concatenate([2 * mono, np.zeros_like(mono)])) == listen(mono)
+
+
+def test_music_that_begins_after_a_minute_of_silence_is_heard() -> None:
+    silence = np.zeros((1, 60 * RATE), np.float32)
+
+    assert is_music(listen(np.concatenate([silence, chords(length_s=40)], axis=1)))
+
+
+def test_talk_before_the_music_weighs_more_than_music_that_follows_for_a_moment() -> None:
+    assert not is_music(listen(np.concatenate([talk(60), chords()], axis=1)))

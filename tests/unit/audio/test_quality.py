@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.signal import butter, sosfilt
 
 from core.audio.clipping import ClippingMeter
 from core.audio.quality import Quality, QualityMeter, estimate_snr_db
@@ -76,29 +75,6 @@ def test_snr_stays_within_its_limits(power: float, noise_power: float, expected_
     assert estimate_snr_db(power, noise_power) == expected_db
 
 
-@pytest.mark.parametrize(("sample_rate", "cutoff_hz"), [(48_000, 3_400), (48_000, 16_000), (44_100, 7_000)])
-def test_bandwidth_is_where_a_steep_low_pass_cuts(sample_rate: int, cutoff_hz: float) -> None:
-    band = butter(20, cutoff_hz, fs=sample_rate, output="sos")
-    wav = sosfilt(band, noise(5 * sample_rate)).astype(np.float32)
-
-    bandwidth_hz = measure(wav, sample_rate).bandwidth_hz
-
-    # 80 dB down a 20th-order Butterworth: half an octave above its corner, less near half the rate.
-    assert bandwidth_hz is not None
-    assert cutoff_hz <= bandwidth_hz <= cutoff_hz * 1.6
-
-
-def test_bandwidth_of_white_noise_is_half_the_sample_rate() -> None:
-    assert measure(noise(RATE)).bandwidth_hz == RATE / 2
-
-
-def test_rounding_to_16_bits_does_not_count_as_bandwidth() -> None:
-    wav = np.round(sine(997, 3, 48_000, amplitude=0.1) * 32_768) / np.float32(32_768)
-
-    # The window's own skirts, 80 dB down, are 0.4 kHz wide.
-    assert measure(wav, 48_000).bandwidth_hz == pytest.approx(997, abs=400)
-
-
 def test_flat_tops_at_full_scale_are_clipping() -> None:
     wav = np.clip(sine(100, 1, amplitude=2.0), -1, 1)
 
@@ -154,7 +130,6 @@ def test_silence_has_no_levels() -> None:
         dc_offset=0.0,
         noise_floor_dbfs=None,
         snr_db=None,
-        bandwidth_hz=None,
         clipped_samples=0,
         clipped_runs=0,
     )

@@ -196,9 +196,9 @@ def test_unknown_bandwidth_is_refused() -> None:
 
 
 def measure(wav: FloatArray) -> dict[str, Any]:
-    meter = SignalMeter(RATE, wav.shape[0])
+    meter = SignalMeter(RATE, wav.shape[0], frames=wav.shape[1])
     meter.update(wav)
-    return meter.result()
+    return meter.result().figures
 
 
 def test_clipped_recording_is_told_of(tmp_path: Path) -> None:
