@@ -40,11 +40,12 @@ def save_curves(
     losses.set(xlabel="step", ylabel="loss", title="Loss")
     losses.legend()
     left.set(xlabel="step", title="Validation")
+    lines = []
     sides = ((left, "left", "oC2-"), (left.twinx(), "right", "sC3-"))
     for measure, (axes, side, style) in zip(measures, sides, strict=True):
-        axes.plot(at, [row.get(measure, np.nan) for row in validations], style, label=f"{measure} ({side})")
+        lines += axes.plot(at, [row.get(measure, np.nan) for row in validations], style, label=f"{measure} ({side})")
         axes.set(ylabel=measure)
-    figure.legend(loc="outside lower right", ncols=2)
+    axes.legend(handles=lines)
     figure.savefig(path, dpi=110)
 
 

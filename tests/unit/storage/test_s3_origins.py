@@ -14,8 +14,9 @@ from core.storage_s3 import S3ObjectStore
 ORIGIN = "https://audio.example.com"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def store() -> S3ObjectStore:
+    """One for all tests: the client takes most of a second to make, and each test stubs its server anew."""
     return S3ObjectStore("limpid", endpoint="http://127.0.0.1:1", access_key="key", secret_key="secret")
 
 
