@@ -44,7 +44,7 @@ class FakeBatchRepository:
         self._batches[batch_id] = replace(self._batches[batch_id], webhook=None)
 
     def announce_lost(self, *, now: datetime) -> int:
-        raise NotImplementedError("The fake has no outbox: events are tested on the real repositories.")
+        raise AssertionError("The fake has no outbox: events are tested on the real repositories.")
 
     def _jobs_of(self, batch_id: str) -> Sequence[Job]:
         jobs = [(job.batch.position, job) for job in self._jobs.every() if job.batch and job.batch.id == batch_id]

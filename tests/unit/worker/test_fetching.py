@@ -20,7 +20,7 @@ from core.sources.location import Location
 from core.sources.source import Sources
 from tests.factories import make_job
 from tests.source_fakes import FakeObjectSource
-from tests.unit.worker.test_runner import Bench, ScriptedPipeline
+from tests.unit.worker.bench import Bench, ScriptedPipeline
 from tests.web_server import Received, Reply, web_server
 from worker import lease as lease_module
 from worker.lease import utc_now

@@ -26,7 +26,7 @@ from tests.contracts.outbox import make_delivery
 from tests.contracts.repository import after
 from tests.factories import NOON, make_job
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore
-from tests.unit.worker.test_runner import Bench, ScriptedPipeline
+from tests.unit.worker.bench import Bench, ScriptedPipeline
 from tests.web_server import Reply, web_server
 from worker.lease import utc_now
 from worker.maintenance import sweep

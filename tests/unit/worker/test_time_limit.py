@@ -11,7 +11,7 @@ from core.estimation.estimate import default_rtf
 from core.jobs import JobStatus, Progress, Stage
 from core.options import resolve_options
 from core.settings import Settings
-from tests.unit.worker.test_runner import Bench, ScriptedPipeline
+from tests.unit.worker.bench import Bench, ScriptedPipeline
 from worker.tasks import run_limit_s
 from worker.time_limit import TimeLimit
 
