@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 from pydantic_core import from_json
 
 from core.errors import InvalidOptions
-from core.ids import ID_PATTERN
 from core.jobs import Lane
 from core.outbound.destination import MAX_URL_CHARS
 from core.presets import DEFAULT_PRESET, PRESETS
@@ -29,6 +28,8 @@ EXAMPLE: dict[str, JsonValue] = {
     "metadata": {"episode": 12},
     "webhook": {"url": "https://example.com/hooks/limpid", "events": ["job.succeeded", "job.failed"]},
 }
+
+_ID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 Options = TypeVar("Options", bound="RecordingOptions")
 
@@ -112,7 +113,7 @@ class InputReference(BaseModel):
     )
     upload_id: str | None = Field(
         default=None,
-        pattern=ID_PATTERN,
+        pattern=_ID_PATTERN,
         description="Of a complete upload (`POST /uploads`). The job's id will be the same.",
     )
 
@@ -132,7 +133,7 @@ class RecordingReference(InputReference):
 
     job_id: str | None = Field(
         default=None,
-        pattern=ID_PATTERN,
+        pattern=_ID_PATTERN,
         description="Of an earlier job whose files are kept: its recording again, without sending it again.",
     )
 

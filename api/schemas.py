@@ -273,7 +273,7 @@ class ModelView(_View):
     name: str
     title: str
     architecture: str
-    origin: str = Field(description="`bundled`, or `pulled` by the operator")
+    origin: str = Field(description="`bundled`, or `pulled` or `trained` by the operator")
     sample_rate: int = Field(description="Hz")
     channels: int = Field(description="That the engine takes at once")
     stems: Sequence[str]
@@ -285,6 +285,9 @@ class ModelView(_View):
     training_data: str = Field(description="What the weights were trained on; empty where nobody says")
     cpu_rtf: float | None = Field(description="Processing seconds per second of audio on one core; null: not known")
     how_to_get: str = Field(description="What the operator does to have it")
+    guarded_by: str | None = Field(
+        description="Of a generative model: the model that is heard where it departs from what was said"
+    )
     figures: Mapping[str, float] = Field(description="What the training run of the weights that are here measured")
     is_installed: bool = Field(
         description="Whether every live worker has it; while there is none, whether the API's own machine does. "

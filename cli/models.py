@@ -106,24 +106,37 @@ def pull(
 @app.command()
 def convert(
     checkpoint: Annotated[
-        Path, typer.Argument(help="TensorFlow checkpoint of the two-stage U-Net: its ZIP, folder, or file prefix.")
+        Path,
+        typer.Argument(
+            help="TensorFlow checkpoint of the two-stage U-Net (its ZIP, folder, or file prefix), or PyTorch "
+            "checkpoint of FINALLY's unofficial code."
+        ),
     ],
     *,
-    name: Annotated[str, typer.Option(help="The model to install it as.")] = "two-stage-unet",
+    name: Annotated[
+        str, typer.Option(help="The model to install it as: two-stage-unet or finally-48k.")
+    ] = "two-stage-unet",
+    licence: Annotated[str, typer.Option(help="Of weights for finally-48k, which their trainer knows.")] = "unknown",
     models_dir: ModelsDir = None,
 ) -> None:
-    """Install weights that the two-stage U-Net's TensorFlow code has trained, offline and without TensorFlow."""
-    from core.model_catalogue import Architecture, Origin, find_model
+    """Install weights that others' code has trained, offline and without running anything in the file."""
+    from core.model_catalogue import Architecture, find_model
+    from core.models.finally_speech import released
     from core.models.two_stage_release import convert_checkpoint
 
+    if name not in ("two-stage-unet", "finally-48k"):
+        raise CommandError(f"--name {name}: weights can be installed as two-stage-unet or finally-48k")
     record = find_model(name)
-    if record.architecture is not Architecture.TWO_STAGE_UNET or record.origin is Origin.BUNDLED:
-        raise CommandError(f"--name {name}: weights can be installed as two-stage-unet")
     folder = _folder(models_dir)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{record.name}.safetensors"
-    card = convert_checkpoint(checkpoint, name=record.name, target=target)
-    typer.echo(f"{target} (depth {card.arguments['depth']}, SHA-256 {card.weights_sha256})")
+    if record.architecture is Architecture.FINALLY:
+        card = released.convert_checkpoint(
+            checkpoint, name=record.name, target=target, licence=licence, expected_rate=record.sample_rate
+        )
+    else:
+        card = convert_checkpoint(checkpoint, name=record.name, target=target)
+    typer.echo(f"{target} ({card.architecture}, {card.sample_rate} Hz, SHA-256 {card.weights_sha256})")
 
 
 def _agree_to_licence(record: ModelRecord, *, accepted: bool) -> None:
@@ -187,6 +200,7 @@ def _summary(record: ModelRecord, *, is_installed: bool) -> dict[str, Any]:
         "training_data": record.training_data,
         "cpu_rtf": record.cpu_rtf,
         "how_to_get": record.how_to_get,
+        "guarded_by": record.guarded_by,
         "licence": record.licence,
         "is_non_commercial": record.is_non_commercial,
     }

@@ -85,6 +85,12 @@ _TWO_STAGE_NOTICE = (
     "gramophone records of music. The publisher states no hash. Slow on a CPU: 71 million parameters."
 )
 
+_FINALLY_NOTICE = (
+    "Generative: a guard compares it with limpid-speech, which is heard where the two say different things. Neither "
+    "the paper's authors nor those of the unofficial code publish weights. It hears WavLM-large "
+    "(microsoft/wavlm-large, CC BY-SA 3.0 by its model card) and needs the package transformers."
+)
+
 
 def _denoiser(name: str, *, title: str, parameters: int, file_hash: str) -> ModelRecord:
     file_name = f"{name}-{file_hash}.th"
@@ -159,6 +165,39 @@ _RECORDS = (
         training_data="speech, sound effects and music (60, 20 and 20 %) with generated film noise at 10 to 25 dB",
         cpu_rtf=0.2,
         parameters=352_212,
+    ),
+    ModelRecord(
+        name="limpid-studio",
+        title="Small generator of studio-like speech behind limpid-speech, ours",
+        architecture=Architecture.BAND_SPLIT_GENERATOR,
+        origin=Origin.TRAINED,
+        sample_rate=16_000,
+        channels=1,
+        stems=("enhanced",),
+        licence="Apache-2.0",
+        notice="Generative: a guard compares it with limpid-speech, which is heard where the two say different things.",
+        source="docs/adr/0022-a-small-generator-behind-the-denoiser.md",
+        cpu_rtf=0.08,
+        parameters=648_784,
+        guarded_by="limpid-speech",
+        recipes=("limpid-studio-stage1", "limpid-studio-stage2"),
+    ),
+    ModelRecord(
+        name="finally-48k",
+        title="FINALLY, studio-like speech at 48 kHz",
+        architecture=Architecture.FINALLY,
+        origin=Origin.TRAINED,
+        sample_rate=48_000,
+        channels=1,
+        stems=("enhanced",),
+        licence="as trained",
+        notice=_FINALLY_NOTICE,
+        source="https://arxiv.org/abs/2410.05920",
+        cpu_rtf=7.0,  # without WavLM, on two cores
+        parameters=144_397_558,
+        guarded_by="limpid-speech",
+        needs=("wavlm-large/config.json", "wavlm-large/model.safetensors"),
+        recipes=("finally-stage1", "finally-stage2", "finally-stage3"),
     ),
     _denoiser(
         "dns48",

@@ -17,6 +17,8 @@ class Architecture(StrEnum):
     BAND_SPLIT_LSTM = "band-split-lstm"
     DEMUCS_CAUSAL = "demucs-causal"
     TWO_STAGE_UNET = "two-stage-unet"
+    BAND_SPLIT_GENERATOR = "band-split-generator"
+    FINALLY = "finally"
     DEMUCS = "demucs"
 
 
@@ -25,6 +27,7 @@ class Origin(StrEnum):
 
     BUNDLED = "bundled"  # part of the package
     PULLED = "pulled"  # fetched on request by `limpid models pull`
+    TRAINED = "trained"  # by the operator: nobody publishes any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +74,14 @@ class ModelRecord:
     files: tuple[WeightsFile, ...] = ()
     bag: Bag | None = None
     is_quantised: bool = False  # needs the package diffq besides demucs
+    guarded_by: str | None = None  # of a generative model: the one that is heard where it departs from what was said
+    needs: tuple[str, ...] = ()  # further files in the models folder, which are nobody's to fetch here
+    recipes: tuple[str, ...] = ()  # of weights that the operator trains: from stage to stage
 
     def is_installed(self, models_dir: Path) -> bool:
         """True when every file that the engine needs is there; their content is checked on loading."""
+        if not all((models_dir / name).is_file() for name in self.needs):
+            return False
         if self.own_checkpoint(models_dir) is not None:
             return True
         folder = self.files_dir(models_dir)
@@ -87,6 +95,13 @@ class ModelRecord:
         """What the operator does to have the model, in a sentence."""
         if self.origin is Origin.BUNDLED:
             return "It comes with Limpid."
+        if self.origin is Origin.TRAINED:
+            stages = ", then ".join(f"limpid train {recipe}" for recipe in self.recipes)
+            further = f", and {' and '.join(self.needs)}" if self.needs else ""
+            return (
+                f"Nobody publishes weights. Train them: {stages} (docs/training.md). "
+                f"Put {self.name}.safetensors with its .json into the models folder{further}"
+            )
         return f"limpid models pull {self.name}"
 
     def figures(self, models_dir: Path) -> dict[str, float]:

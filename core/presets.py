@@ -82,6 +82,23 @@ _PRESETS = (
         chain=VOICE_CHAIN,
     ),
     Preset(
+        name="studio",
+        version=1,
+        title="Studio-like speech",
+        description="Speech at 16 kHz made anew as far as it was lost, by a small generator behind `limpid-speech`; "
+        "where it departs from what was said, `limpid-speech` is heard, and the job's warnings say at which times.",
+        model="limpid-studio",
+        pins_model=True,
+    ),
+    Preset(
+        name="studio-48k",
+        version=1,
+        title="Studio-like speech, 48 kHz",
+        description="The same by FINALLY, at 48 kHz. Needs weights that the operator trains, WavLM-large, and a GPU.",
+        model="finally-48k",
+        pins_model=True,
+    ),
+    Preset(
         name="film",
         version=1,
         title="Film sound",

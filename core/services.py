@@ -142,9 +142,13 @@ def check_request(request: JobRequest, *, desk: JobDesk) -> EnhanceOptions:
         record = find_model(options.model)
         has_model = record.is_installed(settings.resolved_models_dir)
         if not (has_model if desk.installed is None else desk.installed.has(record.name)):
-            remedy = f" The operator can: `limpid models pull {record.name}`." if record.origin is Origin.PULLED else ""
+            remedies = {
+                Origin.PULLED: f" The operator can: `{record.how_to_get}`.",
+                Origin.TRAINED: f" {record.how_to_get}.",
+            }
             raise ModelUnavailable(
-                f"Preset {options.preset!r} needs the model {record.name!r}, which is not installed.{remedy}"
+                f"Preset {options.preset!r} needs the model {record.name!r}, which is not installed."
+                f"{remedies.get(record.origin, '')}"
             )
     if request.webhook is not None:
         check_webhook(request.webhook, outbound=desk.outbound, settings=settings)

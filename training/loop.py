@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from core.atomic_files import write_atomically
 from core.errors import InvalidOptions
+from training.adversary import Adversary
 from training.architectures import enhance_batch, pick_device
 from training.averaging import MovingAverage
+from training.clipping import NormLimit
 from training.distributed import SOLO, Workers
 from training.losses.stages import Loss, StageLoss
 from training.recipe import LoopSection, OptimiserSection
@@ -68,6 +70,7 @@ class Trainer(Generic[ReportT]):
 
     `forward` takes the network and a batch of inputs; `judge` validates a network; `on_best` receives the averaged
     network whenever its score beats all before; `on_validated` sees the history after every validation and at the end.
+    An `adversary` learns beside the network, before each of its steps, and adds its judgement to the loss.
     Of several processes (`workers`) the first alone validates, logs and saves.
     """
 
@@ -84,6 +87,7 @@ class Trainer(Generic[ReportT]):
         run_dir: Path,
         on_best: Callable[[nn.Module, ReportT, int], None],
         workers: Workers = SOLO,
+        adversary: Adversary | None = None,
     ) -> None:
         self._device = pick_device(loop.device)
         self.network = network.to(self._device)
@@ -113,6 +117,12 @@ class Trainer(Generic[ReportT]):
             betas=optimiser.betas,
         )
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=loop.precision == "float16")
+        self._norm_limit = NormLimit(optimiser)
+        self._adversary = adversary
+        if adversary is not None:
+            if isinstance(loss, StageLoss) or self._scaler.is_enabled():
+                raise InvalidOptions("A run with discriminators takes neither stage_mae nor loop.precision=float16")
+            adversary.to(self._device)
 
     @property
     def averaged_network(self) -> nn.Module:
@@ -150,34 +160,75 @@ class Trainer(Generic[ReportT]):
 
     def train_step(self) -> tuple[float, float]:
         """Do one optimiser step on the next batch; return its loss and the gradient norm before clipping."""
-        noisy, clean = self._mixer.batch(
-            self.step, self._loop.batch_size, rank=self._workers.rank, ranks=self._workers.count
-        )
+        parts = self._draw_batch()
         factor = learning_rate_factor(self.step, total_steps=self._loop.steps, config=self._optimiser_config)
         for group in self._optimiser.param_groups:
             group["lr"] = self._optimiser_config.learning_rate * factor
+        estimates = self._teach(self._adversary, parts) if self._adversary is not None else [None] * len(parts)
         self._optimiser.zero_grad(set_to_none=True)
-        loss = self._forward(noisy, clean)
-        torch.autograd.backward(self._scaler.scale(loss))
-        mean_loss = self._workers.average_gradients(self.network.parameters(), loss)
+        total = torch.zeros((), device=self._device)
+        for (noisy, clean), estimate in zip(parts, estimates, strict=True):
+            loss = self._forward(noisy, clean, estimate) / len(parts)
+            torch.autograd.backward(self._scaler.scale(loss))
+            total += loss.detach()
+        mean_loss = self._workers.average_gradients(self.network.parameters(), total)
         if not math.isfinite(mean_loss):
             raise FloatingPointError(f"The loss is {mean_loss} at step {self.step}; lower the learning rate")
         self._scaler.unscale_(self._optimiser)
-        limit = self._optimiser_config.clip_norm
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), math.inf if limit is None else limit)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._norm_limit.value)
+        self._norm_limit.observe(float(norm))
         self._scaler.step(self._optimiser)
         self._scaler.update()
         self.step += 1
         self._average.update(self.network, steps_done=self.step)
         return mean_loss, float(norm)
 
-    def _forward(self, noisy: Tensor, clean: Tensor) -> Tensor:
-        dtype = AUTOCAST.get(self._loop.precision)
-        with torch.autocast(self._device.type, dtype=dtype, enabled=dtype is not None):
-            if isinstance(self._loss, StageLoss):
+    def _draw_batch(self) -> list[tuple[Tensor, Tensor]]:
+        """Return this process's share of the step's batch, in the parts that pass through the network one by one."""
+        count = self._loop.accumulate
+        return [
+            self._mixer.batch(
+                self.step,
+                self._loop.batch_size,
+                rank=self._workers.rank * count + part,
+                ranks=self._workers.count * count,
+            )
+            for part in range(count)
+        ]
+
+    def _teach(self, adversary: Adversary, parts: Sequence[tuple[Tensor, Tensor]]) -> Sequence[Tensor | None]:
+        """Let the discriminators learn from what the network gives now; return what may be used again of it.
+
+        Of a batch in one part the estimate is kept with its graph; of several, only one graph may be held at a time.
+        """
+        with torch.set_grad_enabled(len(parts) == 1):
+            estimates = [self._estimate(noisy) for noisy, _ in parts]
+        pairs = [
+            (estimate.detach(), clean.to(self._device)) for estimate, (_, clean) in zip(estimates, parts, strict=True)
+        ]
+        with self._autocast():
+            adversary.learn(pairs, step=self.step, total_steps=self._loop.steps, workers=self._workers)
+        return estimates if len(parts) == 1 else [None] * len(parts)
+
+    def _forward(self, noisy: Tensor, clean: Tensor, estimate: Tensor | None) -> Tensor:
+        if isinstance(self._loss, StageLoss):
+            with self._autocast():
                 return self._loss.of_network(self.network, noisy.to(self._device), clean.to(self._device))
-            estimate = self._forward_network(self.network, noisy)
-        return self._loss(estimate.float(), clean.to(self._device))
+        clean = clean.to(self._device)
+        estimate = self._estimate(noisy) if estimate is None else estimate
+        loss = self._loss(estimate, clean)
+        if self._adversary is None:
+            return loss
+        with self._autocast():
+            return loss + self._adversary.judge(estimate, clean)
+
+    def _estimate(self, noisy: Tensor) -> Tensor:
+        with self._autocast():
+            return self._forward_network(self.network, noisy).float()
+
+    def _autocast(self) -> torch.autocast:
+        dtype = AUTOCAST.get(self._loop.precision)
+        return torch.autocast(self._device.type, dtype=dtype, enabled=dtype is not None)
 
     def validate(self) -> ReportT:
         """Judge the averaged network; keep it when it is the best so far."""
@@ -197,6 +248,8 @@ class Trainer(Generic[ReportT]):
     def _log(self, loss: float, gradient_norm: float, *, elapsed_s: float, step_s: float) -> None:
         rate = self._optimiser.param_groups[0]["lr"]
         row = {"step": float(self.step), "loss": loss, "gradient_norm": gradient_norm, "learning_rate": rate}
+        if self._adversary is not None:
+            row["discriminator_loss"] = self._adversary.last_loss
         self.history.steps.append(row | {"elapsed_s": elapsed_s})
         left_minutes = (self._loop.steps - self.step) * step_s / 60
         logger.info(
@@ -222,6 +275,13 @@ class Trainer(Generic[ReportT]):
         self._optimiser.load_state_dict(state["optimiser"])
         if state.get("scaler"):  # empty unless the precision was float16
             self._scaler.load_state_dict(state["scaler"])
+        self._norm_limit.load(state.get("gradient_norms", []))  # absent from states of older versions
+        if self._adversary is not None:
+            if "adversary" not in state:
+                raise InvalidOptions(
+                    "The run to resume had no discriminators; start anew (--fresh) in a folder of its own"
+                )
+            self._adversary.load_state(state["adversary"])
         torch.set_rng_state(state["torch_rng"].cpu())
         self.step = state["step"]
         self._best_score = state["best_score"]
@@ -235,6 +295,8 @@ class Trainer(Generic[ReportT]):
             "average": self.averaged_network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "scaler": self._scaler.state_dict(),
+            **({} if self._adversary is None else {"adversary": self._adversary.state()}),
+            "gradient_norms": self._norm_limit.norms,
             "torch_rng": torch.get_rng_state(),
             "step": self.step,
             "best_score": self._best_score,

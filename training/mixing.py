@@ -106,14 +106,14 @@ class Mixer:
         """Return mixture number `index`."""
         config = self._config
         rng = np.random.default_rng([self._seed, index])
-        speech = self._programme(rng)
+        speech = self.programme(rng)
         clean = speech
         if rng.random() < config.reverb:
-            rooms = self._pool("rir")
-            room = rooms.read(int(rng.integers(len(rooms))))
-            speech, clean = augment.reverberate(speech, room, sample_rate=self._sample_rate, early_ms=config.early_ms)
-        snr_db = self._draw_snr_db(rng)
-        noise = mix_at_snr(speech, self._noise(rng), snr_db)
+            speech, clean = augment.reverberate(
+                speech, self.room(rng), sample_rate=self._sample_rate, early_ms=config.early_ms
+            )
+        snr_db = self.draw_snr_db(rng)
+        noise = mix_at_snr(speech, self.noise(rng), snr_db)
         noisy = speech + noise
         if rng.random() < config.band_limit:
             band = {"low_hz": rng.uniform(*TELEPHONE_LOW_HZ), "high_hz": rng.uniform(*TELEPHONE_HIGH_HZ)}
@@ -124,11 +124,12 @@ class Mixer:
         if config.academy and rng.random() < config.academy:
             noisy, clean = self._through_academy(rng, clean=clean, noise=noisy - clean)
         if config.codec and rng.random() < config.codec:
-            noisy = self._encode(noisy, rng)
-        gain = self._draw_gain(rng, noisy)
+            noisy = self.encode(noisy, rng)
+        gain = self.draw_gain(rng, noisy)
         return Example(noisy=noisy * gain, clean=clean * gain, snr_db=snr_db)
 
-    def _draw_snr_db(self, rng: np.random.Generator) -> float:
+    def draw_snr_db(self, rng: np.random.Generator) -> float:
+        """Return the SNR of one mixture in dB."""
         config = self._config
         if rng.random() < config.near_clean:
             return float(rng.uniform(*config.near_clean_snr_db))
@@ -136,7 +137,7 @@ class Mixer:
             return float(rng.choice(config.snr_choices_db))
         return float(rng.uniform(*config.snr_db))
 
-    def _draw_gain(self, rng: np.random.Generator, noisy: FloatArray) -> np.float32:
+    def draw_gain(self, rng: np.random.Generator, noisy: FloatArray) -> np.float32:
         """Return the gain, of either polarity, to a random RMS level; lowered where the peak would exceed 1."""
         level_db = rng.uniform(*self._config.level_db)
         rms = float(np.sqrt(np.mean(np.square(noisy, dtype=np.float64))))
@@ -146,7 +147,7 @@ class Mixer:
         gain = min(10 ** (level_db / 20) / rms, 1.0 / peak)
         return np.float32(gain if rng.random() < 0.5 else -gain)
 
-    def _programme(self, rng: np.random.Generator) -> FloatArray:
+    def programme(self, rng: np.random.Generator) -> FloatArray:
         """Return what is to be kept: speech, or by weight a sound effect or music."""
         kind: Kind = "speech"
         if self._domains != ("speech",):  # recipes of speech alone draw nothing here
@@ -190,7 +191,7 @@ class Mixer:
         sections = augment.draw_equaliser(rng, limit_db=config.equaliser_db, sample_rate=self._sample_rate)
         return augment.equalise(wav, sections)
 
-    def _encode(self, wav: FloatArray, rng: np.random.Generator) -> FloatArray:
+    def encode(self, wav: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return the mixture after a codec, whose full scale is at the mixture's peak."""
         config = self._config
         codec = config.codecs[int(rng.integers(len(config.codecs)))]
@@ -231,12 +232,18 @@ class Mixer:
             return np.pad(clip, (before, missing - before))
         return np.roll(np.resize(clip, length), int(rng.integers(length)))
 
+    def room(self, rng: np.random.Generator) -> FloatArray:
+        """Return the impulse response of a random room (N,)."""
+        rooms = self._pool("rir")
+        return rooms.read(int(rng.integers(len(rooms))))
+
     def _pool(self, kind: Kind) -> AudioPool:
         if kind not in self._pools:
             raise InvalidOptions(f"The recipe mixes clips of the kind {kind!r}; this part of the corpus has none")
         return self._pools[kind]
 
-    def _noise(self, rng: np.random.Generator) -> FloatArray:
+    def noise(self, rng: np.random.Generator) -> FloatArray:
+        """Return the noise of one mixture (T,), of any level: one to `layers` kinds at once."""
         total = np.zeros(self._config.segment_samples, dtype=np.float32)
         for layer in range(int(rng.integers(1, self._config.layers + 1))):
             noise = self._one_noise(rng)
@@ -267,6 +274,7 @@ class Mixer:
         babble: FloatArray = np.stack(voices).sum(axis=0)
         if "rir" not in self._pools:
             return babble
-        room = self._pools["rir"].read(int(rng.integers(len(self._pools["rir"]))))
-        wet, _ = augment.reverberate(babble, room, sample_rate=self._sample_rate, early_ms=self._config.early_ms)
+        wet, _ = augment.reverberate(
+            babble, self.room(rng), sample_rate=self._sample_rate, early_ms=self._config.early_ms
+        )
         return wet

@@ -101,6 +101,21 @@ class OptimiserSection(Section):
     step_gamma: float = 0.5
     decay_fraction: Probability = 0.3  # schedule "hold-decay": the share of all steps that decays to 0
     clip_norm: float | None = 5.0
+    clip_quantile: Probability | None = None  # of the gradient norms so far, in place of `clip_norm`; 1: the largest
+
+
+class AdversarySection(Section):
+    """Multi-scale STFT discriminators that learn beside the network, and what their judgement weighs in its loss."""
+
+    scales: Annotated[tuple[int, ...], Field(min_length=1)] = (2048, 1024, 512, 256, 128)  # n_fft of each
+    width: Annotated[int, Field(ge=1)] = 64  # channels
+    updates: Annotated[int, Field(ge=1)] = 2  # of the discriminators, for each of the network
+    crop_samples: Annotated[int, Field(ge=1)] | None = None  # what they hear of a segment, at a random place; None: all
+    generator_weight: Annotated[float, Field(ge=0)] = 0.4
+    feature_weight: Annotated[float, Field(ge=0)] = 20.0  # of feature matching
+    optimiser: OptimiserSection = OptimiserSection(
+        learning_rate=2e-4, betas=(0.5, 0.999), schedule="step", step_every=200, step_gamma=0.995, clip_norm=10.0
+    )
 
 
 class LoopSection(Section):
@@ -108,6 +123,7 @@ class LoopSection(Section):
 
     steps: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)] = 16
+    accumulate: Annotated[int, Field(ge=1)] = 1  # parts in which a batch passes through the network, to save memory
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # float16 with a scaled loss
@@ -124,8 +140,9 @@ class LoopSection(Section):
 
     @model_validator(mode="after")
     def _share_out_evenly(self) -> LoopSection:
-        if self.batch_size % self.processes:
-            raise ValueError(f"batch_size {self.batch_size} is not a multiple of processes {self.processes}")
+        if self.batch_size % (self.processes * self.accumulate):
+            parts = f"processes {self.processes}" + (f" x accumulate {self.accumulate}" if self.accumulate > 1 else "")
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of {parts}")
         return self
 
 

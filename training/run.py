@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from core.models.checkpoints import CheckpointCard, load_checkpoint, save_checkpoint
@@ -21,15 +19,13 @@ from training.corpus import load_split_pools
 from training.datasets import AudioPool, Kind, Split
 from training.distributed import Workers, start_workers
 from training.initialisation import initialise, load_initial_state
+from training.kept_run import train_and_keep
 from training.loop import Trainer
 from training.losses.combined import build_loss
 from training.mixing import Example, Mixer
 from training.plots import save_spectrograms
 from training.recipe import Recipe
-from training.run_log import log_to
 from training.validation import ValidationReport, validate
-
-logger = logging.getLogger(__name__)
 
 HELD_OUT_SEEDS: Mapping[Split, int] = {"validation": 1_000_003, "test": 2_000_003}
 PICTURED_EXAMPLES = 2
@@ -106,14 +102,7 @@ def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *,
         on_best=keep,
         workers=workers,
     )
-    if resume and trainer.load_state():
-        logger.info("resumed", extra={"step": trainer.step})
-    if workers.is_first:
-        (run_dir / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
-        trainer.on_validated = log_to(run_dir, tensorboard=recipe.loop.tensorboard, first_step=trainer.step)
-    trainer.run()
-    if workers.is_first and not checkpoint.is_file():
-        trainer.validate()
+    train_and_keep(trainer, recipe, recipe.loop, run_dir=run_dir, checkpoint=checkpoint, resume=resume, workers=workers)
     return _Trained(checkpoint=checkpoint, steps=trainer.step)
 
 

@@ -87,9 +87,10 @@ def process_with_preset(options: EnhanceOptions, engine: Enhancer | None) -> Pro
 
 def load_checkpoint_engine(path: Path) -> Enhancer:
     """Return the engine of a checkpoint of our own format, of any architecture that has one."""
-    from core.enhancement import band_split_lstm, htdemucs_checkpoint, mask_cnn, two_stage_unet
+    from core.enhancement import band_split_generator, band_split_lstm, htdemucs_checkpoint, mask_cnn, two_stage_unet
 
     engines: dict[str, Callable[[Path], Enhancer]] = {
+        band_split_generator.ARCHITECTURE: band_split_generator.BandSplitGeneratorEnhancer.from_checkpoint,
         band_split_lstm.ARCHITECTURE: band_split_lstm.BandSplitLstmEnhancer.from_checkpoint,
         htdemucs_checkpoint.ARCHITECTURE: htdemucs_checkpoint.load_separator,
         mask_cnn.ARCHITECTURE: mask_cnn.MaskCnnEnhancer.from_checkpoint,

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 from core.errors import InvalidOptions
+from training.generation.recipe import GenerationRecipe
+from training.generation.run import train_generation
 from training.recipe import Recipe, load_recipe, read_recipe
 from training.run import train_recipe
 from training.separation.recipe import SeparationRecipe
 from training.separation.run import train_separation
 
-AnyRecipe = Recipe | SeparationRecipe
+AnyRecipe = Recipe | SeparationRecipe | GenerationRecipe
 
 
 class Figures(Protocol):
@@ -39,8 +41,11 @@ def load_any_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> AnyReci
             return load_recipe(name_or_path, overrides)
         case "separation":
             return load_recipe(name_or_path, overrides, schema=SeparationRecipe)
+        case "generation":
+            return load_recipe(name_or_path, overrides, schema=GenerationRecipe)
         case other:
-            raise InvalidOptions(f"The recipe {name_or_path!r} has the task {other!r}; known: enhancement, separation")
+            known = "enhancement, separation, generation"
+            raise InvalidOptions(f"The recipe {name_or_path!r} has the task {other!r}; known: {known}")
 
 
 def data_setting(recipe_task: str) -> str:
@@ -49,9 +54,12 @@ def data_setting(recipe_task: str) -> str:
 
 
 def train(recipe: AnyRecipe, *, run_dir: Path, resume: bool = True, initial: Path | None = None) -> Outcome:
-    """Train a recipe of any task in `run_dir`, see `train_recipe` and `train_separation`."""
+    """Train a recipe of any task in `run_dir`, see `train_recipe`, `train_separation`, `train_generation`."""
     if isinstance(recipe, SeparationRecipe):
         separated = train_separation(recipe, run_dir=run_dir, resume=resume, initial=initial)
         return Outcome(checkpoint=separated.checkpoint, test=separated.test, steps=separated.steps)
+    if isinstance(recipe, GenerationRecipe):
+        generated = train_generation(recipe, run_dir=run_dir, resume=resume, initial=initial)
+        return Outcome(checkpoint=generated.checkpoint, test=generated.test, steps=generated.steps)
     enhanced = train_recipe(recipe, run_dir=run_dir, resume=resume, initial=initial)
     return Outcome(checkpoint=enhanced.checkpoint, test=enhanced.test, steps=enhanced.steps)

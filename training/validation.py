@@ -49,7 +49,7 @@ class ValidationReport:
     @property
     def perceptual_score(self) -> float:
         """The mean of PESQ, ESTOI and SI-SDR (0..20 dB), each brought to 0..1: a run cannot buy one with another."""
-        return (_position(self.pesq, PESQ_RANGE) + self.estoi + _position(self.si_sdr_db, SI_SDR_RANGE_DB)) / 3
+        return (position(self.pesq, PESQ_RANGE) + self.estoi + position(self.si_sdr_db, SI_SDR_RANGE_DB)) / 3
 
     @property
     def summary(self) -> str:
@@ -86,7 +86,7 @@ def validate(
     rows = [_figures(network, example, loss, sample_rate=sample_rate) for example in examples]
     network.train(was_training)
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return ValidationReport(**{name: _finite_mean(values) for name, values in columns.items()})
+    return ValidationReport(**{name: finite_mean(values) for name, values in columns.items()})
 
 
 def _figures(network: nn.Module, example: Example, loss: Loss, *, sample_rate: int) -> dict[str, float]:
@@ -99,7 +99,7 @@ def _figures(network: nn.Module, example: Example, loss: Loss, *, sample_rate: i
     after = metrics.si_sdr_db(estimate, example.clean)
     lsd_before = metrics.log_spectral_distance_db(example.noisy, example.clean)
     lsd_after = metrics.log_spectral_distance_db(estimate, example.clean)
-    heard = [_at_speech_rate(wav, sample_rate) for wav in (estimate, example.clean)]
+    heard = [at_speech_rate(wav, sample_rate) for wav in (estimate, example.clean)]
     return {
         "loss": float(loss(estimate_batch, clean)),
         "pesq": metrics.pesq_wideband(*heard),
@@ -114,7 +114,8 @@ def _figures(network: nn.Module, example: Example, loss: Loss, *, sample_rate: i
     }
 
 
-def _at_speech_rate(wav: FloatArray, sample_rate: int) -> FloatArray:
+def at_speech_rate(wav: FloatArray, sample_rate: int) -> FloatArray:
+    """Return (T,) at 16 kHz, where PESQ, STOI and DNSMOS are taken."""
     if sample_rate == metrics.SAMPLE_RATE:
         return wav
     return np.asarray(soxr.resample(wav, sample_rate, metrics.SAMPLE_RATE), dtype=np.float32)
@@ -125,12 +126,13 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.dot(first, second)) / norms if norms > 0 else float("nan")
 
 
-def _position(value: float, limits: tuple[float, float]) -> float:
+def position(value: float, limits: tuple[float, float]) -> float:
     """Return where `value` lies between the limits, 0..1."""
     low, high = limits
     return float(np.clip((value - low) / (high - low), 0.0, 1.0))
 
 
-def _finite_mean(values: Sequence[float]) -> float:
+def finite_mean(values: Sequence[float]) -> float:
+    """Return the mean of what is finite of `values`, nan where nothing is."""
     finite = [value for value in values if np.isfinite(value)]
     return float(np.mean(finite)) if finite else float("nan")

@@ -19,7 +19,7 @@ MAX_LISTED = 20
 
 
 class DriftGuard:
-    """A generative denoiser for one job, watched window by window against `fallback`, a non-generative one.
+    """A generative denoiser, watched window by window against `fallback`, a non-generative one; one job at a time.
 
     Both take one channel at the same rate (see ResampledEnhancer); ValueError otherwise. The fallback hears the
     segments of the generative engine. A window of its output that departs from the fallback's in envelope, level or
@@ -69,6 +69,11 @@ class DriftGuard:
             f"The model {self.info.name!r} departed from what was said at {listed}{more}; "
             f"there the enhancement by {self._fallback.info.name!r} is heard instead.",
         )
+
+    def begin_recording(self) -> None:
+        """Forget the places of the recording before."""
+        self._segment = None
+        self._places = []
 
     def begin_segment(self, segment: Segment) -> None:
         """Say which segment of the recording the next calls of `enhance` are of; places count from 0 otherwise."""

@@ -38,7 +38,8 @@ def load_enhancer(
 
     `shifts` (0..10), `overlap` (0..0.75) and the choice of `stems` only matter to the demucs separators; None stands
     for what an alias brings, else 0 and 0.25. Raises NotFound for an unknown name, ModelUnavailable when weights or
-    packages are missing or do not verify, InvalidOptions when a setting does not fit the model.
+    packages are missing or do not verify, InvalidOptions when a setting does not fit the model. A generative model
+    comes inside its guard.
     """
     alias = find_alias(name)
     if alias is not None:
@@ -60,7 +61,20 @@ def load_enhancer(
     _check_single_output(record, stems)
     if record.architecture is Architecture.DEMUCS_CAUSAL:
         return _load_demucs_causal(record, models_dir, device=device)
-    return _load_own(record, models_dir, device=device)
+    engine = _load_own(record, models_dir, device=device)
+    if record.guarded_by is None:
+        return engine
+    return _guarded(engine, load_enhancer(record.guarded_by, models_dir=models_dir, device=device))
+
+
+def _guarded(engine: Enhancer, fallback: Enhancer) -> Enhancer:
+    from core.enhancement.drift_guard import DriftGuard
+    from core.enhancement.resampled import ResampledEnhancer
+
+    rate = engine.info.sample_rate
+    return DriftGuard(
+        engine, fallback if fallback.info.sample_rate == rate else ResampledEnhancer(fallback, sample_rate=rate)
+    )
 
 
 def _load_demucs_causal(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer:
@@ -144,6 +158,14 @@ def _load_own(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer
         from core.enhancement.two_stage_unet import TwoStageUNetEnhancer
 
         return TwoStageUNetEnhancer.from_checkpoint(path, device=device)
+    if record.architecture is Architecture.BAND_SPLIT_GENERATOR:
+        from core.enhancement.band_split_generator import BandSplitGeneratorEnhancer
+
+        return BandSplitGeneratorEnhancer.from_checkpoint(path, device=device)
+    if record.architecture is Architecture.FINALLY:
+        from core.enhancement.finally_speech import FinallyEnhancer
+
+        return FinallyEnhancer.from_checkpoint(path, models_dir=models_dir, device=device)
     from core.enhancement.mask_cnn import MaskCnnEnhancer
 
     return MaskCnnEnhancer.from_checkpoint(path, device=device)
@@ -152,6 +174,8 @@ def _load_own(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer
 def _how_to_install(record: ModelRecord) -> str:
     if record.origin is Origin.BUNDLED:
         return f"The weights of the model {record.name!r}, which come with Limpid, are missing; install Limpid again"
+    if record.origin is Origin.TRAINED:
+        return f"The model {record.name!r} is not installed. {record.how_to_get}"
     return (
         f"The model {record.name!r} is not installed; the operator installs it with `limpid models pull {record.name}`"
     )

@@ -65,6 +65,8 @@ def run_pipeline(
     stems = info.stems if info else (CLEAN_ROLE,)
     if reference is not None and len(stems) > 1:
         raise InvalidOptions(f"A reference is of one output; this job has {', '.join(stems)}. Choose one by stems.")
+    if isinstance(enhancer, WatchedEnhancer):
+        enhancer.begin_recording()
     meter = ProgressMeter(on_progress, has_model=enhancer is not None)
     with ExitStack() as scratch:
         prepared = prepare(

@@ -77,11 +77,15 @@ class Enhancer(Protocol):
 
 @runtime_checkable
 class WatchedEnhancer(Enhancer, Protocol):
-    """An engine for one job that has something to say about places in the recording."""
+    """An engine that has something to say about places in the recording that it is at work on."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know once the job is done."""
+        ...
+
+    def begin_recording(self) -> None:
+        """Called before all else of a recording: what was to be said of another is forgotten."""
         ...
 
     def begin_segment(self, segment: Segment) -> None:

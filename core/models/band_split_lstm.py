@@ -20,24 +20,33 @@ ROWS_AT_ONCE = 2_000
 FILTER_INIT_SCALE = 0.1  # of the default weights: filters differ little from passing at first
 
 
-class BandEncoder(nn.Module):
-    """One linear layer a band over its complex bins in three frames: (B, 2, 256, N) -> (B, W, K, N), K = 32 bands."""
+def compress(spectrum: Tensor) -> Tensor:
+    """Return real and imaginary parts (B, 2, F, N) of a complex spectrum (B, F, N), its magnitudes to the power 0.3."""
+    scale = spectrum.abs().clamp(min=MAGNITUDE_FLOOR).pow(COMPRESSION - 1)
+    return torch.stack((spectrum.real * scale, spectrum.imag * scale), dim=1)
 
-    def __init__(self, width: int) -> None:
+
+class BandEncoder(nn.Module):
+    """One linear layer a band over its bins in three frames: (B, P, 256, N) -> (B, W, K, N), K = 32 bands.
+
+    The P parts are real and imaginary, of each spectrogram that the network sees.
+    """
+
+    def __init__(self, width: int, *, parts: int = 2) -> None:
         super().__init__()
         self.width = width
         self.layers = nn.ModuleList(
-            nn.Conv1d(2 * bands * bins, width * bands, FRAME_TAPS, padding=1, groups=bands)
+            nn.Conv1d(parts * bands * bins, width * bands, FRAME_TAPS, padding=1, groups=bands)
             for bands, bins in BAND_LAYOUT
         )
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        batch, _, _, frames = spectrum.shape
+        batch, parts, _, frames = spectrum.shape
         encoded = []
         first = 0
         for layer, (bands, bins) in zip(self.layers, BAND_LAYOUT, strict=True):
-            part = spectrum[:, :, first : first + bands * bins].reshape(batch, 2, bands, bins, frames)
-            flat = layer(part.transpose(1, 2).reshape(batch, bands * 2 * bins, frames))
+            part = spectrum[:, :, first : first + bands * bins].reshape(batch, parts, bands, bins, frames)
+            flat = layer(part.transpose(1, 2).reshape(batch, bands * parts * bins, frames))
             encoded.append(flat.reshape(batch, bands, self.width, frames))
             first += bands * bins
         return torch.cat(encoded, dim=1).transpose(1, 2)
@@ -173,11 +182,16 @@ class BandSplitLstm(nn.Module):
 
     def filters(self, spectrogram: Tensor) -> Tensor:
         """Return complex filters (B, 3, F - 1, N) for frames n - 1, n, n + 1 of `spectrogram` (B, F, N)."""
-        spectrum = spectrogram[:, :-1]
-        scale = spectrum.abs().clamp(min=MAGNITUDE_FLOOR).pow(COMPRESSION - 1)
-        compressed = torch.stack((spectrum.real * scale, spectrum.imag * scale), dim=1)
-        features = self.encoder(compressed).permute(0, 3, 2, 1)  # (B, N, K, W)
-        features = self.norm(self.blocks(features))
+        return self.decode(self.features(spectrogram))
+
+    def features(self, spectrogram: Tensor) -> Tensor:
+        """Return what the network has found out (B, N, K, W): normalised features of each band and frame."""
+        features = self.encoder(compress(spectrogram[:, :-1])).permute(0, 3, 2, 1)
+        normalised: Tensor = self.norm(self.blocks(features))
+        return normalised
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Return the complex filters (B, 3, F - 1, N) of `features` (B, N, K, W)."""
         taps = self.decoder(features.permute(0, 3, 2, 1)).float()
         return torch.complex(taps[:, 0], taps[:, 1])
 

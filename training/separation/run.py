@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from core.enhancement.htdemucs_checkpoint import ARCHITECTURE, build_htdemucs, checkpoint_arguments
@@ -21,9 +20,9 @@ from core.models.released import read_demucs_pickle, read_demucs_safetensors
 from training.datasets import Split, split_of
 from training.distributed import Workers, start_workers
 from training.initialisation import load_initial_state
+from training.kept_run import train_and_keep
 from training.loop import Trainer
 from training.losses.combined import Loss, build_loss
-from training.run_log import log_to
 from training.separation.mixing import StemExample, StemMixer
 from training.separation.recipe import SeparationRecipe, StemMixSection
 from training.separation.tracks import StemPool, Track, find_tracks, load_tracks
@@ -93,16 +92,16 @@ def _train(
         on_best=keep,
         workers=workers,
     )
-    if resume and trainer.load_state():
-        logger.info("resumed", extra={"step": trainer.step})
-    if workers.is_first:
-        (run_dir / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
-        trainer.on_validated = log_to(
-            run_dir, tensorboard=recipe.loop.tensorboard, first_step=trainer.step, measures=PICTURED_MEASURES
-        )
-    trainer.run()
-    if workers.is_first and not checkpoint.is_file():
-        trainer.validate()
+    train_and_keep(
+        trainer,
+        recipe,
+        recipe.loop,
+        run_dir=run_dir,
+        checkpoint=checkpoint,
+        resume=resume,
+        workers=workers,
+        measures=PICTURED_MEASURES,
+    )
     return checkpoint, trainer.step
 
 

@@ -27,25 +27,25 @@ class Judgement(NamedTuple):
 class StftDiscriminator(nn.Module):
     """Judges (B, T) by its STFT of one resolution (window = n_fft, a quarter of it as hop, not centred).
 
-    All convolutions but the first are weight-normalised.
+    All convolutions but the first are weight-normalised. A reduced one has fewer channels (`width`).
     """
 
     window: Tensor
 
-    def __init__(self, n_fft: int) -> None:
+    def __init__(self, n_fft: int, *, width: int = WIDTH) -> None:
         super().__init__()
         self.n_fft = n_fft
         window = torch.hann_window(n_fft)
         self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)
-        self.convs = nn.ModuleList([nn.Conv2d(2, WIDTH, KERNEL, padding=(1, 4))])
+        self.convs = nn.ModuleList([nn.Conv2d(2, width, KERNEL, padding=(1, 4))])
         for dilation in DILATIONS:
             self.convs.append(
                 weight_norm(
-                    nn.Conv2d(WIDTH, WIDTH, KERNEL, stride=(1, 2), dilation=(dilation, 1), padding=(dilation, 4))
+                    nn.Conv2d(width, width, KERNEL, stride=(1, 2), dilation=(dilation, 1), padding=(dilation, 4))
                 )
             )
-        self.convs.append(weight_norm(nn.Conv2d(WIDTH, WIDTH, 3, padding=1)))
-        self.last = weight_norm(nn.Conv2d(WIDTH, 1, 3, padding=1))
+        self.convs.append(weight_norm(nn.Conv2d(width, width, 3, padding=1)))
+        self.last = weight_norm(nn.Conv2d(width, 1, 3, padding=1))
 
     def forward(self, wav: Tensor) -> Judgement:
         spectrum = torch.stft(
@@ -62,9 +62,9 @@ class StftDiscriminator(nn.Module):
 class MultiScaleDiscriminator(nn.Module):
     """One StftDiscriminator for each of `scales`: (B, 1, T) -> their judgements."""
 
-    def __init__(self, scales: Sequence[int] = SCALES_48K) -> None:
+    def __init__(self, scales: Sequence[int] = SCALES_48K, *, width: int = WIDTH) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(StftDiscriminator(n_fft) for n_fft in scales)
+        self.scales = nn.ModuleList(StftDiscriminator(n_fft, width=width) for n_fft in scales)
 
     def forward(self, wav: Tensor) -> list[Judgement]:
         return [scale(wav.squeeze(1)) for scale in self.scales]

@@ -42,6 +42,8 @@ class GeneratorSizes:
     wave_depth: int = 4
     mask_widths: Sequence[int] = (64, 128, 256, 512)
     mask_depth: int = 4
+    upsample_widths: Sequence[int] = (128, 128, 128, 128, 256)  # of the step to 48 kHz; five, each a quarter as long
+    upsample_bottom: int = 512
 
 
 class FinallyGenerator(nn.Module):
@@ -69,7 +71,11 @@ class FinallyGenerator(nn.Module):
         self.wave_skip = make_skip(narrow)
         self.mask_net = SpectralMaskNet(narrow, widths=sizes.mask_widths, depth=sizes.mask_depth)
         self.mask_skip = make_skip(narrow)
-        self.upsample_wave_unet = UpsampleWaveUnet(narrow) if output_rate == 48000 else None
+        self.upsample_wave_unet = None
+        if output_rate == 48000:
+            self.upsample_wave_unet = UpsampleWaveUnet(
+                narrow, widths=sizes.upsample_widths, bottom_width=sizes.upsample_bottom
+            )
         self.last = conv(1, narrow, 1, 7)
 
     @classmethod

@@ -85,15 +85,27 @@ def map_tensors(state: Mapping[str, Tensor], network: FinallyGenerator, *, model
 
 
 def convert_checkpoint(
-    source: Path, *, name: str, target: Path, licence: str, arguments: Mapping[str, Any] | None = None
+    source: Path,
+    *,
+    name: str,
+    target: Path,
+    licence: str,
+    arguments: Mapping[str, Any] | None = None,
+    expected_rate: int | None = None,
 ) -> CheckpointCard:
     """Write the generator of `source` to `target` with a card; return the card.
 
     `licence` is that of the weights, which their trainer knows. `arguments` build the network beside its output rate,
-    which the file tells; None for the published sizes. ModelUnavailable when the file is no such checkpoint.
+    which the file tells; None for the published sizes. ModelUnavailable when the file is no such checkpoint, or
+    a generator for another rate than the one expected.
     """
     state = read_generator_state(source, model=name)
-    arguments = {**(arguments or {}), "output_rate": output_rate_of(state)}
+    output_rate = output_rate_of(state)
+    if expected_rate not in (None, output_rate):
+        raise ModelUnavailable(
+            f"The weights are of a generator for {output_rate} Hz; {name!r} is one for {expected_rate} Hz"
+        )
+    arguments = {**(arguments or {}), "output_rate": output_rate}
     with torch.device("meta"):
         network = FinallyGenerator.from_arguments(**arguments)
     card = CheckpointCard(

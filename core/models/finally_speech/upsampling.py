@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -59,31 +60,30 @@ class HifiUpsampler(nn.Module):
 class UpsampleWaveUnet(nn.Module):
     """(B, 32, T) at 16 kHz -> (B, 32, 3 T) at 48 kHz: a 1-D U-Net with an LSTM at its bottom; T divides by 256."""
 
-    DOWN_WIDTHS = (128, 128, 128, 128, 256)
-    BOTTOM_WIDTH = 512
     RESIDUALS = 3
     SCALE = 4
     FACTOR = 3
 
-    def __init__(self, channels: int = 32) -> None:
+    def __init__(
+        self, channels: int = 32, *, widths: Sequence[int] = (128, 128, 128, 128, 256), bottom_width: int = 512
+    ) -> None:
         super().__init__()
-        widths = self.DOWN_WIDTHS
         self.first = conv(1, channels, widths[0], 5)
         self.before = nn.ModuleList(ResStack(width, depth=self.RESIDUALS, dimensions=1) for width in widths[:-1])
         self.downs = nn.ModuleList(
             conv(1, width, wider, self.SCALE, stride=self.SCALE) for width, wider in pairwise(widths)
         )
-        self.enter = conv(1, widths[-1], self.BOTTOM_WIDTH, 5)
-        self.lstm = nn.LSTM(self.BOTTOM_WIDTH, self.BOTTOM_WIDTH, num_layers=2, batch_first=True, bidirectional=True)
-        self.leave = conv(1, 2 * self.BOTTOM_WIDTH, widths[-1], 5)
+        self.enter = conv(1, widths[-1], bottom_width, 5)
+        self.lstm = nn.LSTM(bottom_width, bottom_width, num_layers=2, batch_first=True, bidirectional=True)
+        self.leave = conv(1, 2 * bottom_width, widths[-1], 5)
         self.ups = nn.ModuleList(
             transposed_conv(wider, width, kernel=self.SCALE, rate=self.SCALE)
             for width, wider in zip(widths[-2::-1], widths[:0:-1], strict=True)
         )
         self.after = nn.ModuleList(ResStack(width, depth=self.RESIDUALS, dimensions=1) for width in widths[-2::-1])
         self.joins = nn.ModuleList(conv(1, 2 * width, width, 1) for width in widths[-2::-1])
-        self.lengthen = transposed_conv(widths[0], self.BOTTOM_WIDTH, kernel=self.FACTOR, rate=self.FACTOR)
-        self.last = conv(1, self.BOTTOM_WIDTH, channels, 5)
+        self.lengthen = transposed_conv(widths[0], bottom_width, kernel=self.FACTOR, rate=self.FACTOR)
+        self.last = conv(1, bottom_width, channels, 5)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)

@@ -125,6 +125,17 @@ def test_job_is_taken_for_a_model_that_the_workers_have_and_refused_for_one_they
     assert (submit("speech-dns48"), submit("speech")) == (202, 409)
 
 
+def test_preset_whose_weights_nobody_publishes_is_refused_with_how_to_train_them(client: TestClient) -> None:
+    response = client.post(JOBS, files={"file": ("talk.wav", wav())}, data={"preset": "studio-48k"})
+    told = {model["name"]: model for model in client.get("/api/v1/models").json()["models"]}["finally-48k"]
+
+    assert response.status_code == 409
+    assert response.json()["code"] == "model_unavailable"
+    assert "limpid train finally-stage1, then limpid train finally-stage2" in response.json()["detail"]
+    assert (told["is_installed"], told["origin"], told["guarded_by"]) == (False, "trained", "limpid-speech")
+    assert "finally-48k.safetensors" in told["how_to_get"]
+
+
 def test_own_models_count_while_the_database_is_away(client: TestClient, fleet: FakeFleet) -> None:
     fleet.worker_models = frozenset({"dns48"})
     fleet.is_down = True

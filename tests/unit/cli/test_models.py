@@ -131,3 +131,31 @@ def test_info_of_an_alias_says_what_runs_in_its_place(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "name: htdemucs\n" in result.stdout
     assert "no quantised htdemucs" in result.stdout
+
+
+def test_checkpoint_of_finally_for_another_rate_is_refused_and_nothing_installed(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"hifi.first.bias": torch.zeros(2)}}, tmp_path / "theirs.pth")
+
+    result = runner.invoke(
+        app,
+        [
+            "models",
+            "convert",
+            str(tmp_path / "theirs.pth"),
+            "--name",
+            "finally-48k",
+            "--models-dir",
+            str(tmp_path / "m"),
+        ],
+    )
+
+    assert result.exit_code != 0
+    assert "for 16000 Hz" in str(result.exception) + result.output
+    assert not list((tmp_path / "m").iterdir())
+
+
+def test_weights_are_converted_only_for_models_that_take_them(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["models", "convert", "x", "--name", "limpid-speech", "--models-dir", str(tmp_path)])
+
+    assert result.exit_code != 0
+    assert "two-stage-unet or finally-48k" in str(result.exception) + result.output

@@ -201,6 +201,28 @@ def test_the_job_is_told_at_which_times_of_the_recording_it_drifted(speech: Floa
     assert "'fallback'" in warning
 
 
+def test_next_recording_is_not_told_what_was_said_of_the_one_before(speech: FloatArray, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", speech.T, SAMPLE_RATE, subtype="FLOAT")
+    changes = [other_words] * len(list(split_segments(speech.shape[1], PLAN)))
+    watched = guard(lambda wav: changes.pop()(wav) if changes else wav)
+
+    warnings = []
+    for number in range(2):
+        workspace = tmp_path / str(number)
+        workspace.mkdir()
+        result = run_pipeline(
+            tmp_path / "in.wav",
+            options=resolve_options("speech", {"pictures": False}),
+            input_name="in.wav",
+            workspace=workspace,
+            enhancer=watched,
+            on_progress=lambda stage, progress: None,
+        )
+        warnings.append([text for text in result.warnings if "departed" in text])
+
+    assert (len(warnings[0]), len(warnings[1])) == (1, 0)
+
+
 def test_engines_of_different_rates_are_refused() -> None:
     with pytest.raises(ValueError, match="48000 Hz, its fallback fallback at 16000 Hz"):
         DriftGuard(Engine(equalised, name="generator", sample_rate=48_000), Engine(equalised, name="fallback"))

@@ -16,15 +16,19 @@ from demucs.htdemucs import HTDemucs
 from torch import nn
 
 from core import model_catalogue, model_record
+from core.enhancement.drift_guard import DriftGuard
 from core.enhancement.htdemucs import HTDemucsSeparator
 from core.enhancement.loader import combined_digest, load_enhancer
 from core.enhancement.protocol import SignalStatistics
 from core.errors import InvalidOptions, ModelUnavailable, NotFound
 from core.model_catalogue import MODELS, Architecture, Bag, ModelRecord, WeightsFile
 from core.models import demucs_causal
+from core.models.band_split_generator import BandSplitGenerator
 from core.models.band_split_lstm import BandSplitLstm
 from core.models.checkpoints import CheckpointCard, save_checkpoint
 from core.models.demucs_causal import DemucsCausal, DemucsCausalConfig
+from core.models.finally_speech.features import MelFeatures
+from core.models.finally_speech.generator import FinallyGenerator
 from core.models.mask_cnn import MaskCnn
 
 SMALL = DemucsCausalConfig(hidden=4, depth=3)
@@ -229,3 +233,65 @@ def test_digest_of_several_files_depends_on_each_of_them() -> None:
 
 def test_card_arguments_of_the_network_can_be_stored_as_json() -> None:
     assert DemucsCausal(**json.loads(json.dumps(asdict(SMALL)))).config == SMALL
+
+
+def save_own(network: nn.Module, path: Path, *, architecture: str, arguments: dict[str, Any], rate: int) -> None:
+    card = CheckpointCard(
+        name=path.stem, architecture=architecture, arguments=arguments, sample_rate=rate, licence="none", run_id="test"
+    )
+    save_checkpoint(path, network.state_dict(), card=card)
+
+
+def test_generator_comes_inside_its_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = {"denoiser": {"width": 8, "hidden": 4, "blocks": 1}, "width": 8, "hidden": 4, "blocks": 1}
+    save_own(
+        BandSplitGenerator(**arguments),  # type: ignore[arg-type]
+        tmp_path / "small-studio.safetensors",
+        architecture="band-split-generator",
+        arguments=arguments,
+        rate=16_000,
+    )
+    record = replace(
+        MODELS["finally-48k"], name="small-studio", architecture=Architecture.BAND_SPLIT_GENERATOR, needs=()
+    )
+    add_to_catalogue(monkeypatch, record)
+
+    engine = load_enhancer("small-studio", models_dir=tmp_path)
+
+    assert isinstance(engine, DriftGuard)
+    assert engine.info.name == "small-studio"
+
+
+def test_generator_at_48_khz_is_guarded_at_its_own_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {
+        "spectral_widths": [2, 4], "spectral_depth": 1, "post_depth": 1, "channels": 16, "wave_widths": [4, 4],
+        "wave_depth": 1, "mask_widths": [2, 4], "mask_depth": 1, "upsample_widths": [4] * 5, "upsample_bottom": 4,
+    }  # fmt: skip
+    arguments = {"output_rate": 48_000, "feature_width": 80, "sizes": sizes}
+    save_own(
+        FinallyGenerator.from_arguments(**arguments),  # type: ignore[arg-type]
+        tmp_path / "finally-48k.safetensors",
+        architecture="finally",
+        arguments=arguments,
+        rate=48_000,
+    )
+    for name in MODELS["finally-48k"].needs:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr("core.enhancement.finally_speech.load_features", lambda folder: MelFeatures())
+
+    engine = load_enhancer("finally-48k", models_dir=tmp_path)
+
+    assert isinstance(engine, DriftGuard)
+    assert engine.info.sample_rate == 48_000
+
+
+@pytest.mark.parametrize("is_there", [(), ("finally-48k.safetensors", "finally-48k.json")])
+def test_weights_that_nobody_publishes_are_asked_for_with_how_to_train_them(
+    tmp_path: Path, is_there: tuple[str, ...]
+) -> None:
+    for name in is_there:  # WavLM is missing still
+        (tmp_path / name).touch()
+
+    with pytest.raises(ModelUnavailable, match=r"limpid train finally-stage1.*finally-48k\.safetensors.*wavlm-large"):
+        load_enhancer("finally-48k", models_dir=tmp_path)
