@@ -82,6 +82,7 @@ def measure(preset: str, recording: Path, *, threads: int) -> Measurement:
             models_dir=load_settings().resolved_models_dir,
             shifts=options.shifts,
             overlap=options.overlap,
+            precision=options.precision,
         )
     load_s = time.perf_counter() - started
     with tempfile.TemporaryDirectory(prefix="limpid-bench-") as workspace:

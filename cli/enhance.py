@@ -46,6 +46,10 @@ def enhance(
         int, typer.Option(min=1, help="Which sound track, where a video or another file has several.")
     ] = 1,
     strength: Annotated[float, typer.Option(min=0, max=1, help="0 gives the input, 1 the full effect.")] = 1.0,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="standard, or fast: bfloat16 where model and machine have it; default: the preset's."),
+    ] = None,
     residual: Annotated[bool, typer.Option(help="Also write what was taken away.")] = False,
     reference: Annotated[
         Path | None, typer.Option(help="Clean version of the one recording: the report compares with it.")
@@ -60,7 +64,13 @@ def enhance(
         preset,
         output_format=output_format or _format_of(destination),
         subtype=subtype,
-        overrides={"track": track, "strength": strength, "residual": residual, "pictures": False},
+        overrides={
+            "track": track,
+            "strength": strength,
+            "residual": residual,
+            "pictures": False,
+            **({} if precision is None else {"precision": precision}),
+        },
     )
     with interrupt_on_terminate():
         results, failures = _enhance_all(sources, destination, options, reference=reference)
@@ -121,6 +131,7 @@ def _load(options: EnhanceOptions) -> Enhancer | None:
         shifts=options.shifts,
         overlap=options.overlap,
         stems=options.stems,
+        precision=options.precision,
     )
 
 

@@ -12,7 +12,7 @@ from core.dsp.levels import PeakNormalize, RmsMatch, RmsNormalize
 from core.errors import InvalidOptions
 from core.model_catalogue import find_model
 from core.operator_defaults import NO_DEFAULTS, OperatorDefaults
-from core.presets import find_preset
+from core.presets import Precision, find_preset
 
 Format = Literal["wav", "flac", "mp3", "m4a", "opus", "ogg"]
 Subtype = Literal["PCM_16", "PCM_24", "FLOAT"]
@@ -51,6 +51,7 @@ class EnhanceOptions(BaseModel):
     model: str | None
     shifts: int = Field(ge=0, le=10)
     overlap: float = Field(ge=0, le=0.75)
+    precision: Precision = "standard"  # fast: about 40 to 50 dB from standard, where the model and machine have it
     stems: tuple[str, ...] | None = None  # None: every stem that the model has
     track: int = Field(default=1, ge=1, le=MAX_TRACK)  # of a video's or another container's sound tracks
     strength: float = Field(default=1.0, ge=0, le=1)  # 0: the input, 1: the estimate
@@ -71,6 +72,7 @@ OVERRIDABLE = frozenset(
     {
         "shifts",
         "overlap",
+        "precision",
         "stems",
         "track",
         "strength",
@@ -109,6 +111,7 @@ def resolve_options(
         "model": preset.model,
         "shifts": preset.shifts,
         "overlap": preset.overlap,
+        "precision": preset.precision,
         "chain": [dict(step) for step in preset.chain],
         "outputs": list(outputs) if outputs else [{"subtype": preset.subtype}],
         **overrides,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from core.errors import UnknownPreset
 
 DEFAULT_PRESET = "speech"
+
+Precision = Literal["standard", "fast"]
+"""`fast`: the network runs in bfloat16 throughout, where model and machine have it; docs/benchmarks.md has the cost."""
 
 VOICE_CHAIN: tuple[Mapping[str, Any], ...] = (
     {"step": "high_pass"},
@@ -39,6 +42,7 @@ class Preset:
     shifts: int = 0
     overlap: float = 0.25  # 0..0.75 of a segment
     chain: tuple[Mapping[str, Any], ...] = ()
+    precision: Precision = "standard"
     subtype: str | None = None  # None: by the source (PCM_16, PCM_24 or FLOAT)
     pins_model: bool = False  # its stems are what it is for: the operator's DEMUCS_MODEL does not replace the model
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.presets import Precision
+
 if TYPE_CHECKING:
     from core.enhancement.protocol import Enhancer
 
@@ -19,6 +21,7 @@ class ModelKey:
     shifts: int
     overlap: float
     stems: tuple[str, ...] | None
+    precision: Precision = "standard"
     device: str  # PyTorch's name: "cpu" or "cuda"
 
 

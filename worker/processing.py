@@ -154,6 +154,7 @@ class Processor:
             shifts=options.shifts,
             overlap=options.overlap,
             stems=options.stems,
+            precision=options.precision,
             device=TORCH_DEVICES[job.device],
         )
         with span("obtain model", {"limpid.model": key.name}):

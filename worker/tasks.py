@@ -223,6 +223,7 @@ def load_engine(key: ModelKey, *, settings: Settings, observer: WorkerObserver) 
         shifts=key.shifts,
         overlap=key.overlap,
         stems=key.stems,
+        precision=key.precision,
         device=key.device,
     )
     observer.model_loaded(key.name, device=key.device, duration_s=time.monotonic() - began_at)

@@ -38,12 +38,14 @@ def plan_segments(network: BandSplitLstm, *, sample_rate: int) -> SegmentPlan:
 class BandSplitLstmEnhancer(WaveformEngine[BandSplitLstm]):
     """Speech enhancement by a band-split LSTM; deterministic, so the seed has no effect."""
 
-    def __init__(self, network: BandSplitLstm, card: CheckpointCard, *, device: str = "cpu") -> None:
+    def __init__(
+        self, network: BandSplitLstm, card: CheckpointCard, *, device: str = "cpu", is_fast: bool = False
+    ) -> None:
         segment = plan_segments(network, sample_rate=card.sample_rate)
-        super().__init__(network, card, segment=segment, device=device)
+        super().__init__(network, card, segment=segment, device=device, is_fast=is_fast)
 
     @classmethod
-    def from_checkpoint(cls, path: Path, *, device: str = "cpu") -> BandSplitLstmEnhancer:
+    def from_checkpoint(cls, path: Path, *, device: str = "cpu", is_fast: bool = False) -> BandSplitLstmEnhancer:
         """Return the engine of the weights at `path`; ModelUnavailable when they are absent or do not verify."""
         card, network = load_model(path, architecture=ARCHITECTURE, build=BandSplitLstm)
-        return cls(network, card, device=device)
+        return cls(network, card, device=device, is_fast=is_fast)

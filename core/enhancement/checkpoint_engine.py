@@ -10,9 +10,12 @@ from torch import Tensor
 
 from core.enhancement.protocol import EnhancerInfo, FloatArray, ProgressCallback, SegmentPlan, SignalStatistics
 from core.models.checkpoints import CheckpointCard, Network
+from core.models.precision import bfloat16_products
 
 
-def describe_checkpoint(card: CheckpointCard, *, segment: SegmentPlan, keeps_music: bool = False) -> EnhancerInfo:
+def describe_checkpoint(
+    card: CheckpointCard, *, segment: SegmentPlan, keeps_music: bool = False, is_fast: bool = False
+) -> EnhancerInfo:
     """Return what a mono denoiser of the checkpoint states about itself."""
     return EnhancerInfo(
         name=card.name,
@@ -23,6 +26,7 @@ def describe_checkpoint(card: CheckpointCard, *, segment: SegmentPlan, keeps_mus
         weights_sha256=card.weights_sha256 or None,
         licence=card.licence,
         keeps_music=keeps_music,
+        is_fast=is_fast,
     )
 
 
@@ -48,7 +52,7 @@ class WaveformEngine(Generic[Network]):
 
     The recording is brought to the network's reference level and back, by one gain for all segments, where the
     checkpoint names a level. The network runs over each segment in one pass, unless the engine says otherwise: segments
-    are the bound on memory.
+    are the bound on memory. `is_fast` runs it in bfloat16.
     """
 
     def __init__(
@@ -59,11 +63,12 @@ class WaveformEngine(Generic[Network]):
         segment: SegmentPlan,
         keeps_music: bool = False,
         device: str = "cpu",
+        is_fast: bool = False,
     ) -> None:
         self._network = network.to(device).eval()
         self._device = torch.device(device)
         self._reference_level_db = card.reference_level_db
-        self._info = describe_checkpoint(card, segment=segment, keeps_music=keeps_music)
+        self._info = describe_checkpoint(card, segment=segment, keeps_music=keeps_music, is_fast=is_fast)
 
     @property
     def info(self) -> EnhancerInfo:
@@ -88,7 +93,7 @@ class WaveformEngine(Generic[Network]):
         estimate = np.zeros((1, *wav.shape), dtype=np.float32)
         if wav.any():
             gain = gain_to_reference(statistics, self._reference_level_db)
-            with torch.inference_mode():
+            with torch.inference_mode(), bfloat16_products(self._device, enabled=self._info.is_fast):
                 noisy = torch.from_numpy(np.ascontiguousarray(wav)).to(self._device)
                 estimate[0] = (self._run(noisy * gain, on_progress) / gain).cpu().numpy()
         if on_progress is not None:

@@ -18,6 +18,7 @@ from core.model_catalogue import (
     find_model,
     safetensors_of,
 )
+from core.presets import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +33,16 @@ def load_enhancer(
     shifts: int | None = None,
     overlap: float | None = None,
     stems: Sequence[str] | None = None,
+    precision: Precision = "standard",
     device: str = "cpu",
 ) -> Enhancer:
     """Return the engine of the model `name`.
 
     `shifts` (0..10), `overlap` (0..0.75) and the choice of `stems` only matter to the demucs separators; None stands
-    for what an alias brings, else 0 and 0.25. Raises NotFound for an unknown name, ModelUnavailable when weights or
-    packages are missing or do not verify, InvalidOptions when a setting does not fit the model. A generative model
-    comes inside its guard.
+    for what an alias brings, else 0 and 0.25. `precision` "fast" matters to them and to the band-split LSTM, where the
+    machine has bfloat16; the engine's `info` says whether it did. A generative model comes inside its guard.
+    Raises NotFound for an unknown name, ModelUnavailable when weights or packages are missing or do not verify,
+    InvalidOptions when a setting does not fit the model.
     """
     alias = find_alias(name)
     if alias is not None:
@@ -56,12 +59,13 @@ def load_enhancer(
             shifts=DEFAULT_SHIFTS if shifts is None else shifts,
             overlap=DEFAULT_OVERLAP if overlap is None else overlap,
             stems=stems,
+            precision=precision,
             device=device,
         )
     _check_single_output(record, stems)
     if record.architecture is Architecture.DEMUCS_CAUSAL:
         return _load_demucs_causal(record, models_dir, device=device)
-    engine = _load_own(record, models_dir, device=device)
+    engine = _load_own(record, models_dir, precision=precision, device=device)
     if record.guarded_by is None:
         return engine
     return _guarded(engine, load_enhancer(record.guarded_by, models_dir=models_dir, device=device))
@@ -106,6 +110,7 @@ def _load_demucs(
     shifts: int,
     overlap: float,
     stems: Sequence[str] | None,
+    precision: Precision,
     device: str,
 ) -> Enhancer:
     if find_spec("demucs") is None:
@@ -142,18 +147,21 @@ def _load_demucs(
         stems=stems,
         device=device,
         has_fast_transformer=has_fast_bfloat16(device),
+        is_fast=precision == "fast" and has_fast_bfloat16(device),
     )
 
 
-def _load_own(record: ModelRecord, models_dir: Path, *, device: str) -> Enhancer:
+def _load_own(record: ModelRecord, models_dir: Path, *, precision: Precision, device: str) -> Enhancer:
     """The engine of a checkpoint in our own format: bundled, trained by the operator, or converted when pulled."""
     path = record.own_checkpoint(models_dir)
     if path is None:
         raise ModelUnavailable(_how_to_install(record))
     if record.architecture is Architecture.BAND_SPLIT_LSTM:
         from core.enhancement.band_split_lstm import BandSplitLstmEnhancer
+        from core.models.precision import has_fast_bfloat16
 
-        return BandSplitLstmEnhancer.from_checkpoint(path, device=device)
+        is_fast = precision == "fast" and has_fast_bfloat16(device)
+        return BandSplitLstmEnhancer.from_checkpoint(path, device=device, is_fast=is_fast)
     if record.architecture is Architecture.TWO_STAGE_UNET:
         from core.enhancement.two_stage_unet import TwoStageUNetEnhancer
 

@@ -20,7 +20,7 @@ from core.enhancement.finish import finish
 from core.enhancement.prepare import Prepared, prepare, select_group
 from core.enhancement.produced import ProducedFile
 from core.enhancement.progress import ProgressMeter, ProgressSink
-from core.enhancement.protocol import Enhancer, FloatArray, WatchedEnhancer
+from core.enhancement.protocol import Enhancer, EnhancerInfo, FloatArray, WatchedEnhancer
 from core.enhancement.reference import prepare_reference
 from core.enhancement.scratch import ScratchSignal
 from core.errors import InvalidOptions
@@ -127,21 +127,25 @@ def run_pipeline(
             "licence": info.licence,
             "weights_sha256": info.weights_sha256,
             "sample_rate": info.sample_rate,
+            "precision": "fast" if info.is_fast else "standard",
         },
         "bandwidth": _describe_bandwidth(prepared, options, has_run=estimates is not None),
     }
     return PipelineResult(
         files=finished.files,
         report=report,
-        warnings=_model_notes(options) + prepared.warnings + _engine_warnings(enhancer) + finished.warnings,
+        warnings=_model_notes(options, info) + prepared.warnings + _engine_warnings(enhancer) + finished.warnings,
         progress=progress,
     )
 
 
-def _model_notes(options: EnhanceOptions) -> tuple[str, ...]:
-    """What the user should know of a model that runs under another name."""
+def _model_notes(options: EnhanceOptions, info: EnhancerInfo | None) -> tuple[str, ...]:
+    """What the user should know of a model that runs under another name, or not as was asked for."""
     alias = find_alias(options.model) if options.model is not None else None
-    return (f"{alias.name!r}: {alias.note}",) if alias is not None else ()
+    notes: tuple[str, ...] = (f"{alias.name!r}: {alias.note}",) if alias is not None else ()
+    if options.precision == "fast" and info is not None and not info.is_fast:
+        notes += (f"precision 'fast' makes no difference to the model {info.name!r} on this machine.",)
+    return notes
 
 
 def _engine_warnings(enhancer: Enhancer | None) -> tuple[str, ...]:

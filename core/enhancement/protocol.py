@@ -44,6 +44,7 @@ class EnhancerInfo:
     segment: SegmentPlan
     weights_sha256: str | None  # None for an engine without weights
     licence: str
+    is_fast: bool = False  # the network runs in bfloat16 throughout
     keeps_music: bool = False  # music is programme to it, not noise: no warning when it is given some
 
     @property

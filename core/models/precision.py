@@ -36,6 +36,11 @@ class Bfloat16Inside(nn.Module):
         return tuple(output.float() for output in outputs)
 
 
+def bfloat16_products(device: torch.device, *, enabled: bool = True) -> torch.autocast:
+    """A context in which matrix products and convolutions are made in bfloat16; norms and softmax stay float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
 @contextmanager
 def flash_attention() -> Iterator[None]:
     """Have nn.MultiheadAttention use scaled_dot_product_attention, not its "fast path", which is slower on a CPU."""

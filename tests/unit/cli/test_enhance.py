@@ -12,6 +12,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from cli.main import app
+from core.models.precision import has_fast_bfloat16
 
 SAMPLE_RATE = 16_000
 FRAMES = 16_001
@@ -51,6 +52,15 @@ def test_output_and_residual_add_up_to_the_input(noisy: Path, tmp_path: Path) ->
     parts = [soundfile.read(tmp_path / name)[0] for name in ("out.wav", "out.residual.wav")]
     assert result.exit_code == 0, result.stderr
     np.testing.assert_allclose(sum(parts), soundfile.read(noisy)[0], atol=2e-7)
+
+
+def test_fast_precision_is_had_where_the_machine_has_it(noisy: Path, tmp_path: Path) -> None:
+    arguments = [str(noisy), "-o", str(tmp_path / "out.wav"), "--precision", "fast", "--json"]
+
+    result = CliRunner().invoke(app, ["enhance", "--preset", "speech", *arguments])
+
+    (told,) = json.loads(result.stdout)
+    assert told["report"]["model"]["precision"] == ("fast" if has_fast_bfloat16("cpu") else "standard")
 
 
 def test_several_inputs_go_into_a_folder_and_json_tells_where(noisy: Path, tmp_path: Path) -> None:
@@ -93,6 +103,7 @@ def test_input_is_never_overwritten(noisy: Path) -> None:
         (["--preset", "sparkle"], "sparkle"),
         (["--format", "xyz"], "xyz"),
         (["--subtype", "PCM_8"], "PCM_8"),
+        (["--precision", "int8"], "int8"),
     ],
 )
 def test_unknown_choices_are_refused_before_any_work(

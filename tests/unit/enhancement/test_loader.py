@@ -22,7 +22,7 @@ from core.enhancement.loader import combined_digest, load_enhancer
 from core.enhancement.protocol import SignalStatistics
 from core.errors import InvalidOptions, ModelUnavailable, NotFound
 from core.model_catalogue import MODELS, Architecture, Bag, ModelRecord, WeightsFile
-from core.models import demucs_causal
+from core.models import demucs_causal, precision
 from core.models.band_split_generator import BandSplitGenerator
 from core.models.band_split_lstm import BandSplitLstm
 from core.models.checkpoints import CheckpointCard, save_checkpoint
@@ -215,6 +215,31 @@ def test_settings_that_are_given_come_before_those_of_an_alias(tmp_path: Path) -
     engine = load_enhancer("htdemucs_quantized", models_dir=tmp_path, overlap=0.5)
 
     assert engine.info.segment.grid_samples == 44_100 // 4
+
+
+@pytest.mark.usefixtures("released_htdemucs")
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+@pytest.mark.parametrize("model", ["htdemucs", "limpid-speech"])
+def test_fast_precision_is_had_where_the_machine_has_bfloat16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, has_bfloat16: bool
+) -> None:
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda device: has_bfloat16)
+
+    engines = [load_enhancer(model, models_dir=tmp_path, precision=wanted) for wanted in ("standard", "fast")]
+
+    assert [engine.info.is_fast for engine in engines] == [False, has_bfloat16]
+    rate, channels = engines[0].info.sample_rate, engines[0].info.channels
+    wav = (0.1 * np.random.default_rng(0).standard_normal((channels, rate // 2))).astype(np.float32)
+    statistics = SignalStatistics(samples=rate // 2, mean=0.0, std=0.1, peak=0.5)
+    standard, fast = (engine.enhance(wav, rate, statistics=statistics) for engine in engines)
+    error = np.square(fast - standard).mean() / np.square(wav).mean()
+    assert (0 < error < 10**-3.5) if has_bfloat16 else error == 0
+
+
+def test_fast_precision_is_not_had_by_a_model_that_it_does_not_serve(
+    released_dns: DemucsCausal, tmp_path: Path
+) -> None:
+    assert not load_enhancer("dns48", models_dir=tmp_path, precision="fast").info.is_fast
 
 
 @pytest.mark.usefixtures("released_htdemucs")

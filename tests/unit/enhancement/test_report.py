@@ -190,6 +190,23 @@ def test_model_that_runs_under_an_alias_is_told_of(tmp_path: Path) -> None:
     assert warning.startswith("'htdemucs_quantized': There is no quantised htdemucs; htdemucs runs in its place")
 
 
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_report_says_at_which_precision_the_model_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_fast: bool
+) -> None:
+    monkeypatch.setattr(Halver, "info", replace(Halver.info, is_fast=is_fast))
+
+    result = run(tmp_path, noise(1), precision="fast")
+
+    assert result.report["model"]["precision"] == ("fast" if is_fast else "standard")
+    assert any("makes no difference to the model 'halver'" in text for text in result.warnings) is not is_fast
+
+
+def test_unknown_precision_is_refused() -> None:
+    with pytest.raises(InvalidOptions, match="precision = 'int8'"):
+        resolve_options("speech", {"precision": "int8"})
+
+
 def test_unknown_bandwidth_is_refused() -> None:
     with pytest.raises(InvalidOptions, match="bandwidth = 'wide'"):
         resolve_options("speech", {"bandwidth": "wide"})

@@ -40,7 +40,7 @@ def test_an_engine_is_loaded_once(loaded: list[ModelKey]) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"shifts": 1}, {"overlap": 0.5}, {"stems": ("vocals",)}, {"device": "cuda"}],
+    [{"shifts": 1}, {"overlap": 0.5}, {"stems": ("vocals",)}, {"device": "cuda"}, {"precision": "fast"}],
     ids=lambda change: next(iter(change)),
 )
 def test_other_settings_are_another_engine(loaded: list[ModelKey], change: dict[str, Any]) -> None:
