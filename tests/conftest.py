@@ -7,16 +7,17 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url
 
 pytest.register_assert_rewrite("tests.contracts")
 
-from core.database import migrate  # noqa: E402
+from core.database import engine_of, migrate  # noqa: E402
 from tests.servers import S3Account, postgres_server, redis_server, s3_server  # noqa: E402
 
 MEMORY_DIR = Path("/dev/shm")
@@ -100,6 +101,20 @@ def sqlite_database(_migrated_sqlite_file: Path) -> Iterator[str]:
         yield f"sqlite:///{path}"
 
 
+@pytest.fixture
+def sqlite_engine(sqlite_database: str) -> Iterator[Engine]:
+    """An engine on a fresh SQLite file."""
+    with _engine(sqlite_database) as engine:
+        yield engine
+
+
+@pytest.fixture
+def postgres_engine(postgres_database: str) -> Iterator[Engine]:
+    """An engine on a Postgres database without rows."""
+    with _engine(postgres_database) as engine:
+        yield engine
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A Redis database that may be emptied: LIMPID_TEST_BROKER_URL, else one of our own."""
@@ -124,6 +139,13 @@ def s3_account() -> Iterator[S3Account]:
     else:
         with s3_server() as account:
             yield account
+
+
+@contextmanager
+def _engine(url: str) -> Iterator[Engine]:
+    engine = engine_of(url)
+    yield engine
+    engine.dispose()
 
 
 def _execute(url: str, statement: str) -> None:

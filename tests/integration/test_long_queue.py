@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from core.database import engine_of
 from core.jobs import Job, JobStatus
 from core.repository_sql import SqlJobRepository
 from core.tables import JobRow
@@ -35,10 +34,8 @@ class Plans:
 
 
 @pytest.fixture
-def engine(postgres_database: str) -> Iterator[Engine]:
-    opened = engine_of(postgres_database)
-    yield opened
-    opened.dispose()
+def engine(postgres_engine: Engine) -> Engine:
+    return postgres_engine
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine
 
@@ -12,7 +10,6 @@ from cli.checks.services import check_clock
 from core.access.keys_sql import SqlKeyRepository
 from core.access.limits import Limits
 from core.access.usage_sql import SqlUsageRepository
-from core.database import engine_of
 from core.estimation.history_sql import SqlRunHistory
 from core.estimation.queue_load_sql import SqlQueueLoads
 from core.fleet.fleet_sql import SqlFleet
@@ -32,10 +29,8 @@ from tests.contracts.usage import KEY_MAX_RUNNING, QUEUED_AT_MOST, KeyLimitContr
 
 
 @pytest.fixture
-def engine(postgres_database: str) -> Iterator[Engine]:
-    engine = engine_of(postgres_database)
-    yield engine
-    engine.dispose()
+def engine(postgres_engine: Engine) -> Engine:
+    return postgres_engine
 
 
 class TestPostgresKeyRepository(KeyContract):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from threading import Barrier, BrokenBarrierError
 from typing import Any
@@ -12,7 +11,6 @@ from sqlalchemy import Engine
 
 from core.batches.ending_sql import announce_ended
 from core.batches.repository_sql import SqlBatchRepository
-from core.database import engine_of
 from core.repository_sql import SqlJobRepository
 from core.webhooks.outbox_sql import SqlOutbox
 from tests.contracts.batch_events import BatchEventContract
@@ -28,21 +26,19 @@ class TestPostgresBatches(BatchContract):
     """The contract on Postgres."""
 
     @pytest.fixture
-    def repositories(self, postgres_database: str) -> Iterator[Repositories]:
+    def repositories(self, postgres_engine: Engine) -> Repositories:
         """Both on one database without rows."""
-        engine = engine_of(postgres_database)
-        yield Repositories(batches=SqlBatchRepository(engine, retention_s=RETENTION_S), jobs=SqlJobRepository(engine))
-        engine.dispose()
+        return Repositories(
+            batches=SqlBatchRepository(postgres_engine, retention_s=RETENTION_S), jobs=SqlJobRepository(postgres_engine)
+        )
 
 
 class TestPostgresBatchEvents(BatchEventContract):
     """The contract on Postgres, where two transactions do not see each other."""
 
     @pytest.fixture
-    def engine(self, postgres_database: str) -> Iterator[Engine]:
-        engine = engine_of(postgres_database)
-        yield engine
-        engine.dispose()
+    def engine(self, postgres_engine: Engine) -> Engine:
+        return postgres_engine
 
     @pytest.fixture
     def batches(self, engine: Engine) -> SqlBatchRepository:

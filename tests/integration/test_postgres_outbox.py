@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine
 
-from core.database import engine_of
 from core.repository_sql import SqlJobRepository
 from core.webhooks.outbox_sql import SqlOutbox
 from tests.contracts.outbox import OutboxContract
@@ -18,11 +15,9 @@ class TestPostgresOutbox(OutboxContract):
     """The contract on Postgres."""
 
     @pytest.fixture
-    def engine(self, postgres_database: str) -> Iterator[Engine]:
+    def engine(self, postgres_engine: Engine) -> Engine:
         """A fresh database."""
-        engine = engine_of(postgres_database)
-        yield engine
-        engine.dispose()
+        return postgres_engine
 
     @pytest.fixture
     def outbox(self, engine: Engine) -> SqlOutbox:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Engine
 
 from core.database import engine_of
 from core.errors import InvalidInput, StorageError
@@ -24,11 +24,9 @@ class TestPostgresRepository(RepositoryContract, SweepContract, RaceContract, Re
     """The contract on Postgres."""
 
     @pytest.fixture
-    def repository(self, postgres_database: str) -> Iterator[SqlJobRepository]:
+    def repository(self, postgres_engine: Engine) -> SqlJobRepository:
         """A repository on a fresh database."""
-        engine = engine_of(postgres_database)
-        yield SqlJobRepository(engine, max_attempts=MAX_ATTEMPTS, resend_after_s=RESEND_AFTER_S)
-        engine.dispose()
+        return SqlJobRepository(postgres_engine, max_attempts=MAX_ATTEMPTS, resend_after_s=RESEND_AFTER_S)
 
     def test_text_that_postgres_cannot_hold_is_refused(self, repository: SqlJobRepository) -> None:
         with pytest.raises(InvalidInput):
@@ -45,10 +43,8 @@ class TestServerClock:
     """Leases by the database server's clock, whatever the clocks of the machines that hold them say."""
 
     @pytest.fixture
-    def repository(self, postgres_database: str) -> Iterator[SqlJobRepository]:
-        engine = engine_of(postgres_database)
-        yield SqlJobRepository(engine, max_attempts=MAX_ATTEMPTS, has_server_clock=True)
-        engine.dispose()
+    def repository(self, postgres_engine: Engine) -> SqlJobRepository:
+        return SqlJobRepository(postgres_engine, max_attempts=MAX_ATTEMPTS, has_server_clock=True)
 
     @pytest.mark.parametrize("skew_s", [-86_400.0, -600.0, 600.0, 86_400.0])
     def test_a_worker_whose_clock_is_wrong_keeps_its_lease_and_no_longer_than_it_lives(
@@ -86,8 +82,6 @@ class TestPostgresTurns(TurnsContract):
     """The contract on Postgres."""
 
     @pytest.fixture
-    def repository(self, postgres_database: str) -> Iterator[SqlJobRepository]:
+    def repository(self, postgres_engine: Engine) -> SqlJobRepository:
         """A repository on a fresh database."""
-        engine = engine_of(postgres_database)
-        yield SqlJobRepository(engine, key_max_running=KEY_MAX_RUNNING)
-        engine.dispose()
+        return SqlJobRepository(postgres_engine, key_max_running=KEY_MAX_RUNNING)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
+from sqlalchemy import Engine
 
 from core.access.keys import ANYONE, Caller, Scope, authenticate, create_key, hash_of
 from core.access.keys_sql import SqlKeyRepository
-from core.database import engine_of
 from core.errors import Unauthenticated
 from tests.access_fakes import FakeKeyRepository
 from tests.contracts.keys import KeyContract
@@ -27,10 +25,8 @@ class TestSqliteKeyRepository(KeyContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def keys(self, sqlite_database: str) -> Iterator[SqlKeyRepository]:
-        engine = engine_of(sqlite_database)
-        yield SqlKeyRepository(engine)
-        engine.dispose()
+    def keys(self, sqlite_engine: Engine) -> SqlKeyRepository:
+        return SqlKeyRepository(sqlite_engine)
 
 
 def test_tokens_are_long_random_and_recognizable() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +10,6 @@ from sqlalchemy import Engine
 from api.rate_limit import rate_limit_headers
 from core.access.limits import DAY_S, QUEUE_RETRY_S, Limits, Usage, check_limits, standings
 from core.access.usage_sql import SqlUsageRepository
-from core.database import engine_of
 from core.errors import LimitReached
 from core.ids import first_id_at, new_id
 from core.repository_sql import SqlJobRepository
@@ -39,10 +37,8 @@ class TestSqlite(UsageContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def engine(self, sqlite_database: str) -> Iterator[Engine]:
-        engine = engine_of(sqlite_database)
-        yield engine
-        engine.dispose()
+    def engine(self, sqlite_engine: Engine) -> Engine:
+        return sqlite_engine
 
     @pytest.fixture
     def repository(self, engine: Engine) -> SqlJobRepository:
@@ -57,10 +53,8 @@ class TestSqliteKeyLimits(KeyLimitContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def limited(self, sqlite_database: str) -> Iterator[SqlJobRepository]:
-        engine = engine_of(sqlite_database)
-        yield SqlJobRepository(engine, key_limits=Limits(queued=QUEUED_AT_MOST))
-        engine.dispose()
+    def limited(self, sqlite_engine: Engine) -> SqlJobRepository:
+        return SqlJobRepository(sqlite_engine, key_limits=Limits(queued=QUEUED_AT_MOST))
 
 
 @pytest.mark.parametrize(

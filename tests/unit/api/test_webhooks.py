@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,6 @@ from sqlalchemy import Engine
 from api.main import create_app
 from core.access.keys import Scope, create_key
 from core.backend import Backend
-from core.database import engine_of
 from core.settings import Settings
 from core.webhooks.outbox import Delivery, DeliveryStatus, Outcome
 from core.webhooks.outbox_sql import SqlOutbox
@@ -33,10 +31,8 @@ HOOK = "https://example.com/hooks/limpid"
 
 
 @pytest.fixture
-def outbox(sqlite_database: str) -> Iterator[SqlOutbox]:
-    engine: Engine = engine_of(sqlite_database)
-    yield SqlOutbox(engine)
-    engine.dispose()
+def outbox(sqlite_engine: Engine) -> SqlOutbox:
+    return SqlOutbox(sqlite_engine)
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine
 
-from core.database import engine_of
 from core.estimation.queue_load import QueueLoad, WaitingJobs, mean_s
 from core.estimation.queue_load_sql import SqlQueueLoads
 from core.fleet.fleet_sql import SqlFleet
@@ -103,10 +100,8 @@ class TestSqlite(QueueLoadContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def engine(self, sqlite_database: str) -> Iterator[Engine]:
-        engine = engine_of(sqlite_database)
-        yield engine
-        engine.dispose()
+    def engine(self, sqlite_engine: Engine) -> Engine:
+        return sqlite_engine
 
     @pytest.fixture
     def repository(self, engine: Engine) -> SqlJobRepository:

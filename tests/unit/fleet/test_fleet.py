@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
 
-from core.database import engine_of
 from core.fleet.fleet_sql import SqlFleet
 from core.fleet.queue_state import STALLED_AFTER_S, QueueState
 from core.jobs import Device, Lane
@@ -21,10 +19,8 @@ class TestSqlite(FleetContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def engine(self, sqlite_database: str) -> Iterator[Engine]:
-        engine = engine_of(sqlite_database)
-        yield engine
-        engine.dispose()
+    def engine(self, sqlite_engine: Engine) -> Engine:
+        return sqlite_engine
 
     @pytest.fixture
     def repository(self, engine: Engine) -> SqlJobRepository:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import Engine
 
-from core.database import engine_of
 from core.errors import IdempotencyInFlight, IdempotencyMismatch, InvalidInput, StorageError
 from core.idempotency import LOCK_S, IdempotencyRecord, IdempotentAttempt, fingerprint_of, parse_key
 from core.idempotency_sql import SqlIdempotencyRepository
@@ -31,10 +31,8 @@ class TestSqliteIdempotencyRepository(IdempotencyContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def keys(self, sqlite_database: str) -> Iterator[SqlIdempotencyRepository]:
-        engine = engine_of(sqlite_database)
-        yield SqlIdempotencyRepository(engine)
-        engine.dispose()
+    def keys(self, sqlite_engine: Engine) -> SqlIdempotencyRepository:
+        return SqlIdempotencyRepository(sqlite_engine)
 
 
 @pytest.mark.parametrize(("header", "key"), [("abc", "abc"), ('"8e03-97"', "8e03-97"), (' "a" ', "a"), ('"', '"')])

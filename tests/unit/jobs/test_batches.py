@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Engine
 
 from core.batches.batch import (
     INTAKE_TIMEOUT_S,
@@ -20,7 +20,6 @@ from core.batches.batch import (
     status_of,
 )
 from core.batches.repository_sql import SqlBatchRepository
-from core.database import engine_of
 from core.ids import new_id
 from core.jobs import JobStatus
 from core.repository_sql import SqlJobRepository
@@ -132,7 +131,7 @@ class TestSqliteBatches(BatchContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def repositories(self, sqlite_database: str) -> Iterator[Repositories]:
-        engine = engine_of(sqlite_database)
-        yield Repositories(batches=SqlBatchRepository(engine, retention_s=RETENTION_S), jobs=SqlJobRepository(engine))
-        engine.dispose()
+    def repositories(self, sqlite_engine: Engine) -> Repositories:
+        return Repositories(
+            batches=SqlBatchRepository(sqlite_engine, retention_s=RETENTION_S), jobs=SqlJobRepository(sqlite_engine)
+        )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from core.database import engine_of
 from core.errors import InvalidInput, StorageError
@@ -30,11 +30,9 @@ class TestSqliteRepository(RepositoryContract, SweepContract, RaceContract, Rete
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def repository(self, sqlite_database: str) -> Iterator[SqlJobRepository]:
+    def repository(self, sqlite_engine: Engine) -> SqlJobRepository:
         """A repository on a fresh file."""
-        engine = engine_of(sqlite_database)
-        yield SqlJobRepository(engine, max_attempts=MAX_ATTEMPTS, resend_after_s=RESEND_AFTER_S)
-        engine.dispose()
+        return SqlJobRepository(sqlite_engine, max_attempts=MAX_ATTEMPTS, resend_after_s=RESEND_AFTER_S)
 
     def test_a_foreign_cursor_is_refused(self, repository: SqlJobRepository) -> None:
         with pytest.raises(InvalidInput, match="cursor"):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Engine
 
-from core.database import engine_of
 from core.repository_sql import SqlJobRepository
 from core.turns import Share, Turn, next_turn, position
 from tests.contracts.turns import KEY_MAX_RUNNING, TurnsContract
@@ -28,10 +27,8 @@ class TestSqlite(TurnsContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def repository(self, sqlite_database: str) -> Iterator[SqlJobRepository]:
-        engine = engine_of(sqlite_database)
-        yield SqlJobRepository(engine, key_max_running=KEY_MAX_RUNNING)
-        engine.dispose()
+    def repository(self, sqlite_engine: Engine) -> SqlJobRepository:
+        return SqlJobRepository(sqlite_engine, key_max_running=KEY_MAX_RUNNING)
 
 
 def test_nobody_is_next_in_an_empty_queue() -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine
 
-from core.database import engine_of
 from core.errors import StorageError
 from core.monitoring.census import CACHE_S, RecentCensus
 from tests.contracts.census import CensusContract
@@ -19,10 +16,8 @@ class TestSqlite(CensusContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def engine(self, sqlite_database: str) -> Iterator[Engine]:
-        engine = engine_of(sqlite_database)
-        yield engine
-        engine.dispose()
+    def engine(self, sqlite_engine: Engine) -> Engine:
+        return sqlite_engine
 
 
 class Clock:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from core.access.keys import ANYONE, Caller, Scope
-from core.database import engine_of
 from core.errors import Conflict, InputTooLarge, InvalidInput, NotFound, StorageError, UnsupportedMedia
 from core.jobs import InputFile
 from core.object_keys import input_key
@@ -54,10 +53,8 @@ class TestSqliteUploadRepository(UploadContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def uploads(self, sqlite_database: str) -> Iterator[SqlUploadRepository]:
-        engine = engine_of(sqlite_database)
-        yield SqlUploadRepository(engine)
-        engine.dispose()
+    def uploads(self, sqlite_engine: Engine) -> SqlUploadRepository:
+        return SqlUploadRepository(sqlite_engine)
 
 
 class TestStoredParts(PartStoreContract):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
@@ -12,7 +11,6 @@ from api.batch_views import BatchView
 from core.batches.batch import Batch, BatchItem, RefusedItem
 from core.batches.event import batch_document, batch_payload
 from core.batches.repository_sql import SqlBatchRepository
-from core.database import engine_of
 from core.ids import new_id
 from core.jobs import JobStatus
 from core.repository_sql import SqlJobRepository
@@ -27,10 +25,8 @@ class TestSqlite(BatchEventContract):
     """The contract on a SQLite file."""
 
     @pytest.fixture
-    def engine(self, sqlite_database: str) -> Iterator[Engine]:
-        engine = engine_of(sqlite_database)
-        yield engine
-        engine.dispose()
+    def engine(self, sqlite_engine: Engine) -> Engine:
+        return sqlite_engine
 
     @pytest.fixture
     def batches(self, engine: Engine) -> SqlBatchRepository:

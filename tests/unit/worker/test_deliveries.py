@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 
 import pytest
+from sqlalchemy import Engine
 
-from core.database import engine_of
 from core.outbound.addresses import parse_networks
 from core.outbound.client import OutboundClient
 from core.webhooks.deliver import Courier
@@ -24,11 +23,9 @@ from worker.deliveries import ask_for_deliveries, deliver_webhooks
 
 
 @pytest.fixture
-def outbox(sqlite_database: str) -> Iterator[SqlOutbox]:
+def outbox(sqlite_engine: Engine) -> SqlOutbox:
     """An empty outbox."""
-    engine = engine_of(sqlite_database)
-    yield SqlOutbox(engine)
-    engine.dispose()
+    return SqlOutbox(sqlite_engine)
 
 
 @pytest.fixture

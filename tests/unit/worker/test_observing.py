@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,8 +10,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
-from core.database import engine_of
 from core.enhancement.progress import ProgressSink
 from core.errors import InvalidAudio, StorageError
 from core.jobs import Job, Progress, Stage
@@ -136,10 +136,8 @@ def test_a_sweep_tells_what_it_sent_and_ended() -> None:
 
 
 @pytest.fixture
-def outbox(sqlite_database: str) -> Iterator[SqlOutbox]:
-    engine = engine_of(sqlite_database)
-    yield SqlOutbox(engine)
-    engine.dispose()
+def outbox(sqlite_engine: Engine) -> SqlOutbox:
+    return SqlOutbox(sqlite_engine)
 
 
 @pytest.mark.parametrize(
