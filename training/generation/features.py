@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ FeatureMap = Callable[[Tensor], Tensor]
 
 
 class WavLmLayerFeatures(nn.Module):
-    """One layer of a frozen WavLM. The gradient reaches the wave.
+    """One layer of a frozen WavLM, of which the model given keeps no later one. The gradient reaches the wave.
 
     The published loss takes `conv`, the convolutional encoder, which at times lets a phoneme change; what comes after
     its projection (`projected`) and the first transformer layer (`transformer_1`) leave artefacts in the spectrum.
@@ -33,11 +32,11 @@ class WavLmLayerFeatures(nn.Module):
         self.layer = layer
         self.convolutions = model.feature_extractor
         self.projection = model.feature_projection
-        # The second layer is computed for nothing: the first one's output is only told apart from what follows it by
-        # not being the last, after which some variants normalise.
-        self.encoder = copy.copy(model.encoder)
-        self.encoder._modules = dict(model.encoder._modules)
-        self.encoder.layers = model.encoder.layers[:2]
+        model.encoder.layers = model.encoder.layers[:1]
+        self.encoder = model.encoder
+        # What the encoder returns is normalised once more in WavLM-large, and not in smaller ones.
+        self.encoder.layers[0].register_forward_hook(self._keep)
+        self._first_layer: Tensor | None = None
 
     def forward(self, wav: Tensor) -> Tensor:
         encoded: Tensor = self.convolutions(wav)
@@ -46,8 +45,14 @@ class WavLmLayerFeatures(nn.Module):
         projected: Tensor = self.projection(encoded.transpose(1, 2))[0]
         if self.layer == "projected":
             return projected
-        states: Tensor = self.encoder(projected, output_hidden_states=True).hidden_states[1]
-        return states
+        self.encoder(projected)
+        kept, self._first_layer = self._first_layer, None
+        if kept is None:
+            raise RuntimeError("WavLM's first layer did not run")
+        return kept
+
+    def _keep(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
+        self._first_layer = output[0] if isinstance(output, tuple) else output
 
 
 def open_heard(config: FeatureSection, *, device: torch.device) -> SpeechFeatures | None:
