@@ -75,7 +75,9 @@ function Console({ player, subjects, isMatched, onMatched }: ConsoleProps): Reac
       <Stage player={player}>
         <Lanes subjects={heard} selected={selected} />
         <Ruler duration_s={player.duration_s} />
-        {before && after && <SpectrogramComparison before={before} after={after} sampleRate={player.sampleRate} />}
+        {before?.spectrogram && after?.spectrogram && (
+          <SpectrogramComparison before={before} after={after} sampleRate={player.sampleRate} />
+        )}
       </Stage>
       <Transport player={player} />
       <div className="flex flex-col gap-3 px-4 pb-4">

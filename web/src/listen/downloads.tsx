@@ -2,7 +2,7 @@ import type { ReactElement } from "react";
 
 import { fileSize } from "../shell/format";
 import { DownloadLink } from "./download-link";
-import type { Subject } from "./subjects";
+import { RESIDUAL, type Subject } from "./subjects";
 
 /** Every file that the job made, by signal and format. */
 export function Downloads({ subjects }: { subjects: readonly Subject[] }): ReactElement {
@@ -13,11 +13,11 @@ export function Downloads({ subjects }: { subjects: readonly Subject[] }): React
         Download
       </h2>
       <ul className="flex flex-col gap-3">
-        {results.map((subject, index) => (
+        {results.map((subject) => (
           <li key={subject.id} className="flex flex-wrap items-center gap-2">
             <span className="w-24 text-sm font-medium">{subject.label}</span>
             {subject.files.map((file) => (
-              <DownloadLink key={file.name} href={file.href} name={file.name} isPrimary={index === 0}>
+              <DownloadLink key={file.name} href={file.href} name={file.name} isPrimary={subject.id !== RESIDUAL}>
                 <span>
                   <span className="sr-only">{`${subject.label} as `}</span>
                   {formatOf(file.name)} <span className="font-normal">{fileSize(file.bytes)}</span>

@@ -29,7 +29,7 @@ export function subjectsOf(job: Job): Subject[] {
   const ordered = [BEFORE, ...results, ...(roles.includes(RESIDUAL) ? [RESIDUAL] : [])];
   return ordered.map((id) => ({
     id,
-    label: labelOf(id, results),
+    label: labelOf(id, results.length),
     files: files.filter((file) => file.role === id),
     peaks: viewOf(job, id, "peaks"),
     spectrogram: viewOf(job, id, "spectrogram"),
@@ -43,10 +43,11 @@ function viewOf(job: Job, subject: string, view: string): Output | undefined {
   return job.outputs.find((output) => output.role === view && output.name.split(".").at(-3) === subject);
 }
 
-function labelOf(id: string, results: readonly string[]): string {
+/** What a signal is called; a single result is simply what comes after. */
+export function labelOf(id: string, results: number): string {
   if (id === BEFORE) return "Before";
   if (id === RESIDUAL) return "Removed";
-  return results.length === 1 ? "After" : id.charAt(0).toUpperCase() + id.slice(1);
+  return results === 1 ? "After" : id.charAt(0).toUpperCase() + id.slice(1);
 }
 
 function loudnessOf(job: Job, id: string): number | null {

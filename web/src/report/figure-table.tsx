@@ -1,5 +1,6 @@
 import type { ReactElement } from "react";
 
+import { labelOf, RESIDUAL } from "../listen/subjects";
 import { decimal, signed } from "../shell/format";
 
 type Figures = Readonly<Record<string, unknown>>;
@@ -39,10 +40,10 @@ const QUALITY: readonly Row[] = [
 /** The figures of the recording beside those of the results. Rows that nothing is known of are left out. */
 export function FigureTable({ report }: { report: Figures }): ReactElement {
   const before = figuresIn(report, "input");
-  const outputs = Object.entries(figuresIn(report, "outputs")).filter(([role]) => role !== "residual");
+  const outputs = Object.entries(figuresIn(report, "outputs")).filter(([role]) => role !== RESIDUAL);
   const reference = figuresIn(report, "reference");
   const [first] = outputs;
-  const columns = outputs.map(([role, figures]) => [outputs.length === 1 ? "After" : role, asFigures(figures)] as const);
+  const columns = outputs.map(([role, figures]) => [labelOf(role, outputs.length), asFigures(figures)] as const);
   const hasChange = outputs.length === 1 && first !== undefined;
   const rows: readonly (readonly [Row, Figures, readonly Figures[]])[] = [
     ...ROWS.map((row) => [row, before, columns.map(([, figures]) => figures)] as const),
@@ -50,7 +51,11 @@ export function FigureTable({ report }: { report: Figures }): ReactElement {
     ...COMPARED.map((row) => [row, figuresIn(reference, "before"), [figuresIn(reference, "after")]] as const),
   ];
   return (
-    <section aria-labelledby="figures-heading" className="card overflow-x-auto p-4">
+    <section
+      aria-labelledby="figures-heading"
+      className="card overflow-x-auto p-4"
+      tabIndex={columns.length > 1 ? 0 : undefined} // many columns are scrolled on a phone, by keyboard too
+    >
       <h2 id="figures-heading" className="heading mb-3">
         Measured
       </h2>
