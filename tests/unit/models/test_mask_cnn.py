@@ -81,6 +81,17 @@ def test_mask_of_one_reconstructs_every_length(samples: int) -> None:
     assert float((restored - wav).abs().max()) < 1e-5
 
 
+@pytest.mark.parametrize("samples", [2560, 2561, 2700, 2814, 2815])
+def test_what_a_mask_changes_is_not_amplified_at_the_ends(samples: int) -> None:
+    stft = Stft(n_fft=512, hop_length=256)  # the fewest frames a sample: the last ones are reached by one window's end
+    wav = torch.from_numpy(noise(samples))
+    mask = torch.rand(257, stft(wav).shape[-1], generator=torch.Generator().manual_seed(0))
+
+    masked = stft.inverse(stft(wav) * mask, length=samples)
+
+    assert float(masked.abs().max()) < 1.5 * float(wav.abs().max())
+
+
 @pytest.mark.parametrize("samples", [0, 1, 300, 16000])
 def test_output_has_the_length_of_the_input(network: MaskCnn, samples: int) -> None:
     wav = noise(samples)
