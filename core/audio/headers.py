@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from core.audio.source import Source
 
 WAVE_PCM, WAVE_FLOAT, WAVE_EXTENSIBLE = 1, 3, 0xFFFE
+WAVE_ALAW, WAVE_MULAW = 6, 7
+PLAIN_TAGS = frozenset({WAVE_PCM, WAVE_FLOAT, WAVE_EXTENSIBLE, WAVE_ALAW, WAVE_MULAW})
+"""A block of these is one frame."""
+BLOCK_TAGS = frozenset({0x02, 0x11, 0x31})
+"""Microsoft's and IMA's ADPCM, GSM 6.10: the format chunk says how many frames are in a block."""
 # Programs that write to a pipe cannot know the length; they put 0 or a value near the end of the 31- or 32-bit range.
 UNKNOWN_SIZE_FLOOR_BYTES = 0x7FFF0000
 MAX_CHUNKS = 1_000
@@ -21,7 +26,7 @@ MP3_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
 
 @dataclass(frozen=True, kw_only=True)
 class WaveHeader:
-    """The format chunk of a RIFF, RF64 or BW64 file. `data_frames` is None when it is not stated or not PCM."""
+    """The format chunk of a RIFF, RF64 or BW64 file. `data_frames` is None when not stated, and for rare codecs."""
 
     sample_rate: int
     channels: int
@@ -34,7 +39,8 @@ def read_wave_header(source: Source) -> WaveHeader | None:
     if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
         return None
     data_size_64: int | None = None
-    layout: tuple[int, int, int, int] | None = None
+    layout: tuple[int, int, int] | None = None  # channels, rate, bytes of a block
+    frames_per_block = 0
     offset = 12
     for _ in range(MAX_CHUNKS):
         chunk = source.read_at(offset, 8)
@@ -45,11 +51,15 @@ def read_wave_header(source: Source) -> WaveHeader | None:
             body = source.read_at(offset + 8, 16)
             data_size_64 = struct.unpack("<Q", body[8:16])[0] if len(body) == 16 else None
         elif name == b"fmt ":
-            body = source.read_at(offset + 8, 16)
+            body = source.read_at(offset + 8, 20)
             if len(body) < 16:
                 break
-            tag, channels, sample_rate, _rate, block_bytes, _bits = struct.unpack("<HHIIHH", body)
-            layout = (tag, channels, sample_rate, block_bytes)
+            tag, *numbers = struct.unpack("<HHIIH", body[:14])
+            layout = (numbers[0], numbers[1], numbers[3])
+            if tag in PLAIN_TAGS:
+                frames_per_block = 1
+            elif tag in BLOCK_TAGS and size >= 20 and len(body) == 20:
+                frames_per_block = struct.unpack("<H", body[18:])[0]
         elif name == b"data":
             break
         offset += 8 + size + size % 2
@@ -57,9 +67,11 @@ def read_wave_header(source: Source) -> WaveHeader | None:
         return None
     if layout is None:
         return None
-    tag, channels, sample_rate, block_bytes = layout
-    data_bytes = _declared_data_bytes(chunk, data_size_64) if tag in (WAVE_PCM, WAVE_FLOAT, WAVE_EXTENSIBLE) else None
-    frames = None if data_bytes is None or block_bytes == 0 else data_bytes // block_bytes
+    channels, sample_rate, block_bytes = layout
+    data_bytes = _declared_data_bytes(chunk, data_size_64)
+    if data_bytes is None or block_bytes == 0 or frames_per_block == 0:
+        return WaveHeader(sample_rate=sample_rate, channels=channels, data_frames=None)
+    frames = data_bytes // block_bytes * frames_per_block
     return WaveHeader(sample_rate=sample_rate, channels=channels, data_frames=frames)
 
 

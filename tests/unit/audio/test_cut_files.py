@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -38,6 +39,14 @@ def test_header_with_more_frames_than_the_file_is_told_with_both_durations(forma
 
     assert warning_of(whole) is None
     assert "1.00 s of the 2.00 s that it declares" in str(warning_of(whole[: len(whole) // 2]))
+
+
+@pytest.mark.parametrize("subtype", ["ULAW", "ALAW", "MS_ADPCM", "IMA_ADPCM", "GSM610"])
+def test_compressed_wav_is_told_with_both_durations(subtype: str) -> None:
+    whole = encode(noise(2.0, 8_000), 8_000, format="WAV", subtype=subtype)
+
+    assert warning_of(whole) is None
+    assert re.search(r"(0\.9\d|1\.0\d) s of the 2\.\d\d s that it declares", str(warning_of(whole[: len(whole) // 2])))
 
 
 def test_au_of_unknown_length_is_no_cut_file() -> None:
