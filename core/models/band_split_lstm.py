@@ -17,6 +17,8 @@ STEPS_AT_ONCE = 20_000
 38 s of sound take two thirds of the time and of the memory; 10,000 and 40,000 steps are no better."""
 ROWS_AT_ONCE = 2_000
 """Feature vectors that a feed-forward layer takes on a CPU at once, for the same reason."""
+FRAMES_AT_ONCE = 512
+"""Frames whose filters are made at once on a CPU: those of a minute would take 100 MB, and leave the cache."""
 FILTER_INIT_SCALE = 0.1  # of the default weights: filters differ little from passing at first
 
 
@@ -206,5 +208,18 @@ class BandSplitLstm(nn.Module):
     def forward(self, noisy: Tensor) -> Tensor:
         """Return the enhanced waveform (B, T) of `noisy` (B, T)."""
         spectrogram = self.stft(noisy)
-        enhanced = self.apply_filters(spectrogram, self.filters(spectrogram))
-        return self.stft.inverse(enhanced, length=noisy.shape[-1])
+        return self.stft.inverse(self.enhance(spectrogram), length=noisy.shape[-1])
+
+    def enhance(self, spectrogram: Tensor) -> Tensor:
+        """Return the enhanced spectrogram (B, F, N)."""
+        features = self.features(spectrogram)
+        if torch.is_grad_enabled() or features.device.type != "cpu":
+            return self.apply_filters(spectrogram, self.decode(features))
+        frames = spectrogram.shape[-1]
+        parts = []
+        for start in range(0, frames, FRAMES_AT_ONCE):
+            stop = min(start + FRAMES_AT_ONCE, frames)
+            first, last = max(start - 1, 0), min(stop + 1, frames)  # filters reach into the neighbouring frames
+            part = self.apply_filters(spectrogram[..., first:last], self.decode(features[:, first:last]))
+            parts.append(part[..., start - first : stop - first])
+        return torch.cat(parts, dim=-1)

@@ -98,6 +98,20 @@ def test_filter_of_an_untrained_decoder_without_weights_passes_the_signal(networ
         np.testing.assert_allclose(passing(wav).numpy(), wav.numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("frames_at_once", [1, 7, 20, 1_000])
+def test_filters_in_parts_are_those_of_the_whole(
+    network: BandSplitLstm, monkeypatch: pytest.MonkeyPatch, frames_at_once: int
+) -> None:
+    monkeypatch.setattr(band_split_lstm, "FRAMES_AT_ONCE", frames_at_once)
+    wav = torch.from_numpy(noise(5_000))
+    whole = network(wav).detach()
+
+    with torch.inference_mode():
+        parts = network(wav)
+
+    torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-5)
+
+
 def test_taps_reach_the_neighbouring_frames(network: BandSplitLstm) -> None:
     spectrogram = torch.arange(1.0, 5.0).repeat(1, 257, 1).to(torch.complex64)
     taps = torch.zeros(1, 3, 256, 4, dtype=torch.complex64)
