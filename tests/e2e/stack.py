@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,10 +67,15 @@ class RunningStack:
 
 
 @contextmanager
-def running_stack(data_dir: Path) -> Iterator[RunningStack]:
-    """`limpid up` on a free port over `data_dir`, ready; whatever the test does, it is stopped in the end."""
+def running_stack(data_dir: Path, *, environment: Mapping[str, str] | None = None) -> Iterator[RunningStack]:
+    """`limpid up` on a free port over `data_dir`, ready; whatever the test does, it is stopped in the end.
+
+    `environment` is added to that of the test.
+    """
     command = [*LIMPID, "up", "--port", "0", "--data-dir", str(data_dir)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | (environment or {})
+    )
     errors: list[str] = []
     reader = threading.Thread(target=_collect, args=(process, errors), daemon=True)
     reader.start()
