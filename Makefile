@@ -20,7 +20,7 @@ HAS_NPM := $(shell command -v npm >/dev/null && node -e 'const [major, minor] = 
 	process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null && echo yes)
 NO_NPM := The page at / is not built: npm with Node 20.19 or later was not found. Everything else works without it.
 
-.PHONY: help setup demo up web browser test test-unit test-page test-integration test-e2e lint format docs bench clean
+.PHONY: help setup demo up web tools test test-unit test-page test-integration test-e2e lint format docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,19 +58,20 @@ $(NODE_MODULES): web/package.json web/package-lock.json
 	cd web && npm ci --silent
 	@touch $@
 
-browser: ## Chromium for the tests of the page, where this machine lets us install it
-	@tests/e2e/web/install-browser
+tools: ## Chromium and Prometheus for the tests, where this machine lets us install them
+	@tests/install-tool chromium chromium chromium-browser google-chrome
+	@tests/install-tool prometheus prometheus
 
 # One thread per process: a second OpenMP thread only takes time from the other test process.
 test test-unit test-integration test-e2e: export OMP_NUM_THREADS ?= 1
 
-test: test-unit test-page browser web ## unit, integration (real servers) and end-to-end tests
+test: test-unit test-page tools web ## unit, integration (real servers) and end-to-end tests
 	$(BIN)/python -m pytest tests/integration tests/e2e $(PYTEST_ARGS)
 
 test-unit: $(STAMP) ## the fast tests alone: no services, no network
 	$(BIN)/python -m pytest tests/unit --numprocesses 2 --dist worksteal $(PYTEST_ARGS)
 
-test-integration: $(STAMP) ## the tests that start Postgres, Redis and an S3 server
+test-integration: $(STAMP) tools ## the tests that start Postgres, Redis and an S3 server
 	$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
 
 ifeq ($(HAS_NPM),yes)
@@ -81,7 +82,7 @@ test-page:
 	@echo "The page's own parts were not tested: npm with Node 20.19 or later was not found." >&2
 endif
 
-test-e2e: $(STAMP) browser web ## the tests that run the commands as a user does
+test-e2e: $(STAMP) tools web ## the tests that run the commands as a user does
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 
 lint: $(STAMP) $(if $(HAS_NPM),$(NODE_MODULES)) ## ruff, ruff format, mypy; tsc and eslint where npm is there

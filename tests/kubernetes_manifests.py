@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent / "deploy" / "kubernetes"
+KUBERNETES_VERSION = "1.33"
 CUSTOM_KINDS = ("PodMonitor", "ScaledObject", "TriggerAuthentication")
 
 Resource = dict[str, Any]

@@ -12,9 +12,16 @@ from typer.main import get_command
 
 from cli.main import app
 from core.settings import Settings
-from tests.kubernetes_manifests import CUSTOM_KINDS, ROOT, all_resources, kustomizations, pod_specs, resources_of
+from tests.kubernetes_manifests import (
+    CUSTOM_KINDS,
+    KUBERNETES_VERSION,
+    ROOT,
+    all_resources,
+    kustomizations,
+    pod_specs,
+    resources_of,
+)
 
-KUBERNETES_VERSION = "1.33"
 PODS = dict(pod_specs())
 COMPONENT = "app.kubernetes.io/component"
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client import CollectorRegistry, Metric
 
 from api.metrics import ApiMetrics
@@ -26,6 +29,7 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/operations/metrics.md"
 RUNBOOK = ROOT / "docs/operations/runbook.md"
 OBSERVE = ROOT / "deploy/observe"
+PROVISIONING = OBSERVE / "grafana/provisioning"
 DASHBOARD = OBSERVE / "grafana/dashboards/limpid.json"
 ALERTS = OBSERVE / "prometheus/alerts.yml"
 
@@ -85,6 +89,18 @@ def expressions(node: Any) -> Iterator[str]:  # noqa: ANN401 - JSON or YAML
             yield from expressions(value)
 
 
+def lost(written: Any, read: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401 - JSON
+    """Where `read` lacks, or has differently, what was written."""
+    if isinstance(written, Mapping) and isinstance(read, Mapping):
+        for key, value in written.items():
+            yield from lost(value, read.get(key), f"{path}/{key}")
+    elif isinstance(written, list) and isinstance(read, list) and len(written) == len(read):
+        for number, (one, other) in enumerate(zip(written, read, strict=True)):
+            yield from lost(one, other, f"{path}/{number}")
+    elif written != read:
+        yield path
+
+
 def test_the_page_and_the_code_have_the_same_metrics() -> None:
     page = {
         name: (kind, frozenset(re.findall(r"`(\w+)`", labels)))
@@ -135,6 +151,30 @@ def test_dashboard_shows_every_metric_of_the_workers_and_queues() -> None:
         "limpid_census_success",
         "limpid_queue_stalled",
     ]
+
+
+def test_dashboard_is_one_of_grafanas_own_schema() -> None:
+    register_default_plugins()
+    document = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+
+    read = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(document)))
+
+    assert not [*lost(document, read)]  # what the schema does not know is left out
+
+
+def test_grafana_is_provisioned_with_the_source_and_the_folder_that_the_dashboard_has() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    mounts = dict(volume.split(":")[:2] for volume in compose["services"]["grafana"]["volumes"])
+    (source,) = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text(encoding="utf-8"))["datasources"]
+    (provider,) = yaml.safe_load((PROVISIONING / "dashboards/limpid.yml").read_text(encoding="utf-8"))["providers"]
+    panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+
+    used = {panel["datasource"]["uid"] for panel in panels if "datasource" in panel}
+    assert used == {source["uid"]}
+    assert source["type"] == "prometheus"
+    assert source["url"] == "http://prometheus:9090"
+    assert mounts["./deploy/observe/grafana/dashboards"] == provider["options"]["path"]
+    assert mounts["./deploy/observe/grafana/provisioning"] == "/etc/grafana/provisioning"
 
 
 def test_panels_of_the_dashboard_do_not_overlap() -> None:
