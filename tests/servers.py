@@ -298,9 +298,11 @@ def _swift_configuration(folder: Path, account: S3Account) -> dict[str, Path]:
         f"[DEFAULT]\nbind_ip=127.0.0.1\nbind_port={port}\n{common}"
         "[pipeline:main]\npipeline=catch_errors cache s3api tempauth bulk slo dlo proxy-server\n"
         "[app:proxy-server]\nuse=egg:swift#proxy\naccount_autocreate=true\nallow_account_management=true\n"
+        "cors_allow_origin=*\n"
         "[filter:catch_errors]\nuse=egg:swift#catch_errors\n"
         "[filter:cache]\nuse=egg:swift#memcache\nmemcache_servers=127.0.0.1:1\n"
         "[filter:s3api]\nuse=egg:swift#s3api\nlocation=us-east-1\ns3_acl=false\ncheck_bucket_owner=false\n"
+        "cors_preflight_allow_origin=*\n"  # as `S3ObjectStore.allow_origins` does where a bucket has rules
         f"[filter:tempauth]\nuse=egg:swift#tempauth\nuser_{user}={account.secret_key} .admin\n"
         "[filter:bulk]\nuse=egg:swift#bulk\n[filter:slo]\nuse=egg:swift#slo\n[filter:dlo]\nuse=egg:swift#dlo\n"
     )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.e2e.stack import running_stack
+from limpid_client.client import LimpidClient
+from tests.e2e.stack import JOB_TIMEOUT_S, running_stack
+from tests.e2e.web.recordings import write_noisy_tone
 
 ROOT = Path(__file__).parents[3]
 _FLAGS = [
@@ -48,6 +52,29 @@ def server_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> It
     else:
         with running_stack(tmp_path_factory.mktemp("page") / "data") as stack:
             yield stack.url
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A finished job that tests look at and leave as it is."""
+
+    url: str  # of the page that shows it
+    job: dict[str, Any]
+    recording: Path
+
+
+@pytest.fixture(scope="session")
+def prepared(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """A noisy tone of 12 s, enhanced into four formats, with what was removed."""
+    recording = write_noisy_tone(tmp_path_factory.mktemp("prepared") / "talk.flac", duration_s=12)
+    options = {
+        "overrides": {"residual": True, "listening": True},
+        "outputs": [{"format": format} for format in ("wav", "mp3", "flac", "opus")],
+    }
+    with LimpidClient(server_url) as client:
+        job = client.wait(client.submit(recording, options=options), timeout_s=JOB_TIMEOUT_S)
+    assert job.has_succeeded, job.error_detail
+    return Prepared(url=f"{server_url}/#/jobs/{job.id}", job=dict(job.document), recording=recording)
 
 
 @pytest.fixture

@@ -29,6 +29,46 @@ def choose_preset(page: Page, title: str) -> None:
     page.get_by_role("radio", name=title).check()
 
 
+def drop(page: Page, *paths: Path) -> None:
+    """Drag files and folders from the desktop onto the page. Only Chromium's own protocol drags folders."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for step in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": step, "x": 600, "y": 200, "data": data})
+
+
+def slow_uploads(page: Page, *, bytes_per_s: float = 8e6) -> None:
+    """Let the page send no faster than this, so that an upload can be watched, or interrupted."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_s}
+    session.send("Network.emulateNetworkConditions", limits)
+
+
+class UploadWatch:
+    """Remembers every percentage that the first upload's bar shows from now on."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        page.evaluate(
+            """() => {
+                window.shownPercents = [];
+                new MutationObserver(() => {
+                    const bar = document.querySelector('[role=progressbar][aria-label^="Upload of"]');
+                    if (bar) window.shownPercents.push(Number(bar.ariaValueNow));
+                }).observe(document.body, { subtree: true, childList: true, attributes: true });
+            }"""
+        )
+
+    def percents(self) -> list[int]:
+        """In the order in which they were shown."""
+        return list(self._page.evaluate("window.shownPercents"))
+
+    def has_seen_progress(self) -> bool:
+        """True when the bar showed something between nothing and all."""
+        return any(0 < percent < 100 for percent in self.percents())
+
+
 def play_button(page: Page) -> Locator:
     """It is there as soon as the result can be heard."""
     return page.get_by_role("button", name="Play", exact=True)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, expect
 
-from api.main import create_app
 from core.access.keys import Scope, create_key
 from core.backend import open_backend, prepare_backend
 from core.settings import Settings
-from tests.e2e.stack import wait_until
+from tests.e2e.web.api_server import served_api
 from tests.e2e.web.gestures import choose, start
 from tests.e2e.web.recordings import write_noisy_tone
 
@@ -35,14 +32,8 @@ def guarded(browser: Browser, tmp_path: Path) -> Iterator[GuardedServer]:
     prepare_backend(settings)
     backend = open_backend(settings)
     _, key = create_key("page", {Scope.SUBMIT, Scope.READ}, keys=backend.keys, now=datetime.now(UTC))
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, backend), port=0, log_config=None))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    wait_until(lambda: server.started, timeout_s=30, what="the API listens")
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield GuardedServer(url=f"http://127.0.0.1:{port}", key=key)
-    server.should_exit = True
-    thread.join(timeout=20)
+    with served_api(settings, backend) as url:
+        yield GuardedServer(url=url, key=key)
     backend.close()
 
 

@@ -1,6 +1,6 @@
 import { API, ApiProblem, ConnectionLost, problemOf, request, requestJson } from "../api/client";
 import { keyHeader } from "../api/key";
-import type { Upload, UploadPart } from "../api/types";
+import type { Problem, Upload, UploadPart } from "../api/types";
 import { isConnected } from "../state/connection";
 import { retryDelayMs, waitToRetry } from "../state/wait";
 
@@ -9,6 +9,12 @@ const PARALLEL_PARTS = 2;
 const MAX_TRIES = 30;
 /** The network may come back between a part that failed and the question why: once is no proof that the store refuses. */
 const MAX_REFUSALS = 2;
+
+const EMPTY: Problem = {
+  code: "unsupported_media",
+  title: "The file is empty",
+  detail: "It holds nothing yet: it may still be being copied or recorded.",
+};
 
 interface Progress {
   signal: AbortSignal;
@@ -23,6 +29,7 @@ interface Progress {
  * server. ApiProblem for what the server refuses.
  */
 export async function uploadFile(file: File, { signal, onSent }: Progress): Promise<Upload> {
+  if (file.size === 0) throw new ApiProblem(422, EMPTY);
   const upload = await retried(signal, () =>
     requestJson<Upload>(`${API}/uploads`, {
       method: "POST",
