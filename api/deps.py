@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
@@ -11,11 +10,10 @@ from api.intake import QueryOptions
 from api.polling import JobReader
 from core.backend import Backend
 from core.errors import NotFound
+from core.ids import is_id
 from core.monitoring.census import RecentCensus
 from core.presets import PRESETS
 from core.settings import Settings
-
-_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def _settings(request: Request) -> Settings:
@@ -39,13 +37,13 @@ def _job_reader(request: Request) -> JobReader:
 
 
 def _job_id(job_id: Annotated[str, Path(description="As `POST /jobs` gave it")]) -> str:
-    if not _JOB_ID.fullmatch(job_id):
+    if not is_id(job_id):
         raise NotFound(f"There is no job {job_id[:100]!r}.")
     return job_id
 
 
 def _upload_id(upload_id: Annotated[str, Path(description="As `POST /uploads` gave it")]) -> str:
-    if not _JOB_ID.fullmatch(upload_id):
+    if not is_id(upload_id):
         raise NotFound(f"There is no upload {upload_id[:100]!r}.")
     return upload_id
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.estimation.estimate import Estimate, EstimateSource
+from core.ids import ID_PATTERN
 from core.presets import DEFAULT_PRESET, PRESETS
 
 
@@ -18,9 +19,7 @@ class EstimateRequest(BaseModel):
     )
 
     duration_s: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="Seconds of audio")
-    upload_id: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="Of a complete upload"
-    )
+    upload_id: str | None = Field(default=None, pattern=ID_PATTERN, description="Of a complete upload")
     preset: str = Field(default=DEFAULT_PRESET, json_schema_extra={"enum": list(PRESETS)})
     overrides: dict[str, Any] = Field(default={}, description="Settings that replace the preset's.")
 

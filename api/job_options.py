@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 from pydantic_core import from_json
 
 from core.errors import InvalidOptions
+from core.ids import ID_PATTERN
 from core.jobs import Lane
 from core.outbound.destination import MAX_URL_CHARS
 from core.presets import DEFAULT_PRESET, PRESETS
@@ -28,8 +29,6 @@ EXAMPLE: dict[str, JsonValue] = {
     "metadata": {"episode": 12},
     "webhook": {"url": "https://example.com/hooks/limpid", "events": ["job.succeeded", "job.failed"]},
 }
-
-_ID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 Options = TypeVar("Options", bound="RecordingOptions")
 
@@ -113,7 +112,7 @@ class InputReference(BaseModel):
     )
     upload_id: str | None = Field(
         default=None,
-        pattern=_ID_PATTERN,
+        pattern=ID_PATTERN,
         description="Of a complete upload (`POST /uploads`). The job's id will be the same.",
     )
 
@@ -133,7 +132,7 @@ class RecordingReference(InputReference):
 
     job_id: str | None = Field(
         default=None,
-        pattern=_ID_PATTERN,
+        pattern=ID_PATTERN,
         description="Of an earlier job whose files are kept: its recording again, without sending it again.",
     )
 

@@ -13,7 +13,8 @@ _FRACTION_BITS = 12  # of a millisecond, in rand_a (RFC 9562, section 6.2, metho
 _RANDOM_BITS = 62
 _NS_PER_MS = 1_000_000
 
-_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+"""A UUID in its canonical form, for schemas."""
 
 _lock = threading.Lock()
 _last_ticks = 0
@@ -35,7 +36,7 @@ def first_id_at(time: datetime) -> str:
 
 def is_id(text: str) -> bool:
     """True for a UUID in its canonical form; anything else cannot be the id of a job."""
-    return _CANONICAL_UUID.fullmatch(text) is not None
+    return re.fullmatch(ID_PATTERN, text) is not None
 
 
 def _next_ticks() -> int:

@@ -13,6 +13,7 @@ from api.deps import BackendDep, SettingsDep
 from api.openapi import LOCATION_HEADER, problems
 from api.schemas import API_PREFIX
 from core.errors import Conflict, ForbiddenUrl, InvalidInput, NotFound, StorageError
+from core.ids import ID_PATTERN
 from core.webhooks.events import Webhook
 from core.webhooks.outbox import DeliveryStatus
 from core.webhooks.service import find_delivery, replay_delivery, send_test_event
@@ -21,7 +22,6 @@ router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
 MAX_PAGE = 200
 _CURSOR = r"^[\w-]{1,64}$"
-_ID = r"^[0-9a-f-]{36}$"
 
 
 @router.get(
@@ -32,8 +32,8 @@ _ID = r"^[0-9a-f-]{36}$"
 def list_deliveries(
     caller: ReaderDep,
     backend: BackendDep,
-    job: Annotated[str | None, Query(pattern=_ID, description="Only those of this job")] = None,
-    batch: Annotated[str | None, Query(pattern=_ID, description="Only those of this batch's own event")] = None,
+    job: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only those of this job")] = None,
+    batch: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only those of this batch's own event")] = None,
     status: Annotated[DeliveryStatus | None, Query(description="Only those in this state")] = None,
     cursor: Annotated[str | None, Query(pattern=_CURSOR, description="`next_cursor` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,

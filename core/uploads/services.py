@@ -47,7 +47,7 @@ def begin_upload(
 ) -> Upload:
     """A new upload, open for `lifetime_s`; InputTooLarge when more bytes are announced than a recording may have."""
     if size_bytes > max_bytes:
-        raise InputTooLarge(f"The file is larger than the limit of {max_bytes} bytes.")
+        raise InputTooLarge(f"The file has {size_bytes} bytes; the limit is {max_bytes}.")
     upload = Upload(
         id=new_id(),
         owner=caller.owner,

@@ -162,7 +162,7 @@ class TestLongPoll:
     def test_gives_up_when_the_time_is_over(self, client: TestClient, jobs: _CountingJobs) -> None:
         job = start(jobs, add_queued(jobs).id)
 
-        response = client.get(f"{JOBS}/{job.id}", params={"wait": 0.05})
+        response = client.get(f"{JOBS}/{job.id}", params={"wait": 0.2})
 
         assert response.json()["status"] == "running"
         assert jobs.reads > 2

@@ -160,7 +160,7 @@ class TestUseCases:
             find_upload(upload.id, desk=desk, caller=ANYONE)
 
     def test_too_many_bytes_are_refused_at_the_beginning(self, desk: UploadDesk) -> None:
-        with pytest.raises(InputTooLarge, match="99 bytes"):
+        with pytest.raises(InputTooLarge, match="has 100 bytes; the limit is 99"):
             begin(desk, max_bytes=99)
 
     def test_aborted_upload_leaves_nothing(self, desk: UploadDesk, store: FakeObjectStore) -> None:
