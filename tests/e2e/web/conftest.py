@@ -26,6 +26,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+JOB_TIMEOUT_MS = 1000 * JOB_TIMEOUT_S
 TIMEOUT_MS = 60_000.0  # the first job loads PyTorch, which takes a busy machine half a minute
 
 

@@ -8,7 +8,7 @@ import httpx
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.stack import wait_until
-from tests.e2e.web.conftest import TIMEOUT_MS
+from tests.e2e.web.conftest import JOB_TIMEOUT_MS, TIMEOUT_MS
 from tests.e2e.web.cut_line import line_to
 from tests.e2e.web.gestures import (
     UploadWatch,
@@ -52,7 +52,7 @@ def test_upload_job_and_sound_outlive_ten_seconds_without_network(
             line.mend()
             expect(page.get_by_text(LOST)).to_have_count(0)
 
-        play_button(page).click()
+        play_button(page).click(timeout=JOB_TIMEOUT_MS)
         wait_until(lambda: position_s(page) > 0.5, timeout_s=20, what="sound")
         page.close()
     jobs = httpx.get(f"{server_url}/api/v1/jobs").json()["jobs"]

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.backend import open_backend
 from core.storage_s3 import S3ObjectStore
 from tests.e2e.web.api_server import served_api
-from tests.e2e.web.conftest import TIMEOUT_MS
+from tests.e2e.web.conftest import JOB_TIMEOUT_MS, TIMEOUT_MS
 from tests.e2e.web.gestures import (
     UploadWatch,
     choose,
@@ -28,8 +28,6 @@ from tests.e2e.web.gestures import (
 from tests.e2e.web.recordings import write_large_recording
 from tests.integration.stack import Stack
 from tests.servers import S3Account, free_port, wait_until
-
-JOB_TIMEOUT_MS = 150_000.0  # the worker starts with the test
 
 
 @pytest.fixture(scope="module")
