@@ -1,4 +1,8 @@
-"""A real Prometheus scrapes a running stack: it takes our rules, and every panel of the dashboard shows data."""
+"""A running stack, looked at from outside.
+
+A real Prometheus scrapes it: it takes our rules, and every panel of the dashboard shows data. A collector of OTLP gets
+its spans: one job is one trace.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.documentation.pages import ROOT, blocks
 from tests.e2e.stack import JOB_TIMEOUT_S, RunningStack, running_stack, wait_until
@@ -34,10 +39,7 @@ AFTER_JOBS = (
 )
 DATA_TIMEOUT_S = 120.0
 
-pytestmark = [
-    pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not on PATH (Debian: apt-get install prometheus)"),
-    pytest.mark.timeout(600),
-]
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Prometheus:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[WebServer]:
-    """Takes events; has no recordings, and keeps whoever asks for /held.wav waiting until the tests have ended."""
+    """Takes events and spans; has no recordings, and keeps whoever asks for /held.wav until the tests have ended."""
     tests_ended = Event()
 
     def answer(request: Received) -> Reply:
@@ -74,10 +76,16 @@ def site() -> Iterator[WebServer]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningStack, int]]:
-    """A stack whose workers have metrics, from the port on that is returned with it."""
+def stack(tmp_path_factory: pytest.TempPathFactory, site: WebServer) -> Iterator[tuple[RunningStack, int]]:
+    """A stack that traces, and whose workers have metrics, from the port on that is returned with it."""
     port = free_port()
-    environment = {"LIMPID_METRICS_PORT": str(port), "LIMPID_WEBHOOK_ALLOW": "127.0.0.0/8"}
+    environment = {
+        "LIMPID_METRICS_PORT": str(port),
+        "LIMPID_TRACING": "on",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": site.url("").rstrip("/"),
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "LIMPID_WEBHOOK_ALLOW": "127.0.0.0/8",
+    }
     with running_stack(tmp_path_factory.mktemp("stack") / "data", environment=environment) as running_now:
         yield running_now, port
 
@@ -87,6 +95,8 @@ def prometheus(
     tmp_path_factory: pytest.TempPathFactory, stack: tuple[RunningStack, int], site: WebServer
 ) -> Iterator[Prometheus]:
     """Our own configuration, but for addresses and the interval. Jobs have succeeded and failed, and one is running."""
+    if PROMETHEUS is None:
+        pytest.skip("prometheus is not on PATH (Debian: apt-get install prometheus)")
     folder = tmp_path_factory.mktemp("prometheus")
     limpid, metrics_port = stack
     targets = {
@@ -104,7 +114,7 @@ def prometheus(
     server = Server(
         url=url,
         command=[
-            str(PROMETHEUS),
+            PROMETHEUS,
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address={url.removeprefix('http://')}",
@@ -135,7 +145,7 @@ def _run_jobs(url: str, site: WebServer) -> None:
         bad = client.post("/api/v1/jobs", json={"input": {"url": site.url("/missing.wav")}}).raise_for_status()
         ends = [_ended(client, job.headers["location"])["status"] for job in (good, bad)]
         wait_until(
-            lambda: any(request.method == "POST" for request in site.received[known:]),
+            lambda: any(request.path == "/event" for request in site.received[known:]),
             timeout_s=JOB_TIMEOUT_S,
             what="the webhook",
         )
@@ -219,3 +229,58 @@ def _without_data(prometheus: Prometheus, expressions: Mapping[str, str]) -> Map
     with suppress(AssertionError):
         wait_until(has_all, timeout_s=DATA_TIMEOUT_S, what="data for every expression")
     return {name: prometheus.query(expression) for name, expression in missing.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A span as the collector got it."""
+
+    service: str
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+
+
+def spans_of(site: WebServer) -> list[Seen]:
+    """Every span that was sent so far."""
+    return [
+        Seen(
+            service=next(each.value.string_value for each in group.resource.attributes if each.key == "service.name"),
+            name=span.name,
+            trace_id=span.trace_id.hex(),
+            span_id=span.span_id.hex(),
+            parent_id=span.parent_span_id.hex(),
+        )
+        for request in list(site.received)
+        if request.path == "/v1/traces"
+        for group in ExportTraceServiceRequest.FromString(request.body).resource_spans
+        for scope in group.scope_spans
+        for span in scope.spans
+    ]
+
+
+def test_one_job_is_one_trace_over_all_processes_and_begins_at_the_client(
+    stack: tuple[RunningStack, int], site: WebServer
+) -> None:
+    trace_id, client_span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    options = json.dumps({"preset": "clean-only", "webhook": {"url": site.url("/traced")}})
+    with httpx.Client(base_url=stack[0].url, timeout=60) as client, RECORDING.open("rb") as recording:
+        headers = {"traceparent": f"00-{trace_id}-{client_span}-01"}
+        job = client.post("/api/v1/jobs", files={"file": recording}, data={"options": options}, headers=headers)
+        assert _ended(client, job.raise_for_status().headers["location"])["status"] == "succeeded"
+
+    def trace() -> dict[str, Seen]:
+        return {span.name: span for span in spans_of(site) if span.trace_id == trace_id}
+
+    whole = {"POST /api/v1/jobs", "send cpu.interactive", "run cpu.interactive", "enhance", "deliver webhook"}
+    wait_until(lambda: whole <= set(trace()), timeout_s=DATA_TIMEOUT_S, what="the whole trace")
+
+    found = trace()
+    assert found["POST /api/v1/jobs"].parent_id == client_span
+    for name in ("send cpu.interactive", "run cpu.interactive", "deliver webhook"):
+        assert found[name].parent_id == found["POST /api/v1/jobs"].span_id, name
+    assert found["enhance"].parent_id == found["run cpu.interactive"].span_id
+    assert {span.service for span in found.values()} == {"limpid-api", "limpid-worker"}
+    (event,) = [request for request in site.received if request.path == "/traced"]
+    assert event.headers["traceparent"].split("-")[1:3] == [trace_id, found["deliver webhook"].span_id]
