@@ -146,7 +146,7 @@ _RECORDS = (
         sample_rate=16_000,
         training_data="6 hours of speech, mostly English, with recorded and generated noise",
         cpu_rtf=0.02,
-        parameters=247_456,
+        parameters=284_992,
     ),
     _bundled(
         "cnn-mask",
