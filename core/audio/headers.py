@@ -150,6 +150,29 @@ def read_au_frames(source: Source) -> int | None:
     return int(data_bytes) // (sample_bytes * channels) or None
 
 
+def read_mp4_timescale(source: Source) -> int | None:
+    """Return the units a second in which an MP4 states its length (ISO 14496-12: moov, mvhd), None for other files."""
+    if source.read_at(4, 4) != b"ftyp":
+        return None
+    offset = 0
+    for _ in range(MAX_CHUNKS):
+        head = source.read_at(offset, 16)
+        if len(head) < 16:
+            return None
+        size, name, size_64 = struct.unpack(">I4sQ", head)
+        if name == b"moov":
+            # Its first box is the movie's header: size, name, version, flags, two times of 4 or (version 1) 8 bytes.
+            header = source.read_at(offset + 8, 32)
+            place = 28 if header[8:9] == b"\x01" else 20
+            is_whole = header[4:8] == b"mvhd" and len(header) == 32
+            return int.from_bytes(header[place : place + 4]) if is_whole else None
+        size = size_64 if size == 1 else size
+        if size < 8:
+            return None
+        offset += size
+    return None
+
+
 def has_mp3_length(source: Source) -> bool:
     """True when an MP3's first frame holds a Xing, Info or VBRI tag, so that its stated duration is no guess."""
     head = source.read_at(0, 10)

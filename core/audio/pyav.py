@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from core.audio.formats import AudioProbe, media_type_of_input
-from core.audio.headers import has_mp3_length, truncation_warning
+from core.audio.headers import has_mp3_length, read_mp4_timescale, truncation_warning
 from core.audio.mpeg_frames import lacks_mp3_end
 from core.audio.source import Source
 from core.audio.types import FloatArray
@@ -50,6 +50,7 @@ class PyAvDecoder:
     def __init__(self, source: Source, container: str | None, *, track: int = 1) -> None:
         self._has_exact_duration = container not in ("mp3", "aac") or has_mp3_length(source)
         self._lacks_end = container == "mp3" and lacks_mp3_end(source)
+        mp4_timescale = read_mp4_timescale(source)
         source.seek(0)
         try:
             opened = av.open(
@@ -78,14 +79,23 @@ class PyAvDecoder:
         self._first_frame = first
         self.sample_rate = first.sample_rate
         self.channels = first.layout.nb_channels
+        # Most programs state the length in milliseconds, which would cut off sound.
+        self._has_exact_end = mp4_timescale is not None and mp4_timescale % self.sample_rate == 0
         self.probe = self._describe(container)
 
     def pieces(self) -> Iterator[FloatArray]:
         """Yield the samples (C, T) in order; sets `warning` when packets were damaged or the sound ends early."""
         decoded = 0
+        last: AudioFrame | None = None
         for frame in self._uniform_frames():
+            if last is not None:
+                yield frame_as_float(last)
             decoded += frame.samples
-            yield frame_as_float(frame)
+            last = frame
+        if last is not None:
+            padding = self._padding(decoded, last_frame=last.samples)
+            decoded -= padding
+            yield frame_as_float(last)[:, : last.samples - padding]
         decoded_s, declared_s = decoded / self.sample_rate, self._declared_s() or 0.0
         if self._has_exact_duration and decoded_s < declared_s - DURATION_TOLERANCE_S:
             self.warning = truncation_warning(decoded_s, declared_s)
@@ -159,6 +169,14 @@ class PyAvDecoder:
         """Return what the converter still holds, and drop it: it is bound to one form."""
         resampler, self._resampler = self._resampler, None
         return [] if resampler is None else resampler.resample(None)
+
+    def _padding(self, decoded: int, *, last_frame: int) -> int:
+        """How many samples of the last frame an MP4 does not count: AAC fills it up, and FFmpeg leaves it whole."""
+        duration, time_base = self._stream.duration, self._stream.time_base
+        if not self._has_exact_end or duration is None or time_base is None:
+            return 0
+        beyond = decoded - duration * time_base * self.sample_rate
+        return int(beyond) if beyond.denominator == 1 and 0 < beyond < last_frame else 0
 
     def _declared_s(self) -> float | None:
         if self._stream.duration is not None and self._stream.time_base is not None:

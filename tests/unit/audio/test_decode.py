@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from core.audio.decode import AudioReader, decode_blocks, gather_blocks
+from core.audio.encode import AudioWriter
 from core.errors import InvalidAudio
 from tests.unit.audio.signals import band_limited_noise, delay_samples, encode_with_ffmpeg, read_all, write_file
 
@@ -314,3 +315,19 @@ def test_failure_of_the_source_is_not_taken_for_the_end_of_the_file(tmp_path: Pa
 
     with AudioReader(FailingSource(content)) as reader, pytest.raises(ConnectionError):
         list(reader.blocks())
+
+
+@pytest.mark.parametrize("frames", [1, 1_023, 1_024, 1_025, 20_000])
+@pytest.mark.parametrize("sample_rate", [8_000, 44_100, 96_000])
+def test_m4a_ends_where_it_says_and_not_where_its_last_packet_does(
+    tmp_path: Path, sample_rate: int, frames: int
+) -> None:
+    wav = (0.1 * np.random.default_rng(0).standard_normal((2, frames))).astype(np.float32)
+    with AudioWriter(tmp_path / "talk.m4a", "m4a", sample_rate=sample_rate, channels=2, frames=frames) as writer:
+        writer.write(wav)
+
+    with AudioReader(tmp_path / "talk.m4a") as reader:
+        decoded = np.concatenate(list(reader.blocks()), axis=1)
+
+    assert decoded.shape == wav.shape
+    assert reader.warning is None
