@@ -82,8 +82,8 @@ function PresetCard({
 
 /** "About 3 s per minute of audio"; "roughly" where nothing has been measured on this server yet. */
 function costText({ rtf, rtf_source, isNonCommercial }: PresetOffer, duration_s: number | null): string {
-  const eta = duration_s === null ? `${duration(60 * rtf)} per minute of audio` : duration(duration_s * rtf);
-  const start = duration_s === null ? "" : "takes ";
-  const text = `${start}${rtf_source === "default" ? "roughly" : "about"} ${eta}`;
+  const eta_s = rtf * (duration_s ?? 60);
+  const care = eta_s < 1 ? "" : rtf_source === "default" ? "roughly " : "about ";
+  const text = `${duration_s === null ? "" : "takes "}${care}${duration(eta_s)}${duration_s === null ? " per minute of audio" : ""}`;
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${isNonCommercial ? " · no commercial use" : ""}`;
 }
