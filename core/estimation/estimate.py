@@ -29,7 +29,7 @@ DEFAULT_PASS_RTF: Mapping[Architecture, float] = {
     Architecture.MASK_CNN: 0.14,  # `speech-cnn` less the base, README
     Architecture.BAND_SPLIT_LSTM: 0.02,  # `speech` less the base, README
     Architecture.TWO_STAGE_UNET: 0.6,  # the film configuration in float32 on one core; ours is narrower
-    Architecture.BAND_SPLIT_GENERATOR: 0.08,  # its denoiser, a network of twice the size, and the guard's denoiser
+    Architecture.BAND_SPLIT_GENERATOR: 0.05,  # its denoiser, a network of twice the size, and the guard's denoiser
     Architecture.FINALLY: 7.0,  # without WavLM on two cores
     Architecture.DEMUCS_CAUSAL: 0.45,  # the original implementation of dns48 on two cores: ours is faster
     Architecture.DEMUCS: 1.5,  # one chunk of htdemucs, 11.5 s for 7.8 s of audio on two cores

@@ -11,8 +11,10 @@ import soundfile as sf
 import torch
 from transformers import WavLMConfig, WavLMModel
 
+from core.enhancement.protocol import SignalStatistics
 from core.errors import InvalidOptions, ModelUnavailable
-from core.models.checkpoints import load_checkpoint, load_model
+from core.models.band_split_lstm import BandSplitLstm
+from core.models.checkpoints import CheckpointCard, load_checkpoint, load_model, save_checkpoint
 from core.models.finally_speech.features import WAVLM_FOLDER
 from core.models.finally_speech.generator import FinallyGenerator
 from training.adversary import Adversary
@@ -24,6 +26,7 @@ from training.generation.run import train_generation
 from training.generation.validation import GenerationReport
 from training.loop import Trainer
 from training.losses.lmos import magnitude_distance
+from training.systems import load_checkpoint_engine
 from training.tasks import load_any_recipe
 
 WIDTH = 16
@@ -248,3 +251,35 @@ def test_loss_compares_the_layer_that_is_asked_for(layer: str, shape: tuple[int,
 def test_stage_without_wavlm_says_what_is_missing(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="wavlm-large"):
         train_generation(stage(1, corpus, tmp_path, "loop.steps=1"), run_dir=tmp_path / "run")
+
+
+def test_small_generator_trains_behind_its_denoiser_and_becomes_an_engine(corpus: Path, tmp_path: Path) -> None:
+    arguments = {"width": 8, "hidden": 4, "blocks": 1}
+    torch.manual_seed(0)
+    denoiser = BandSplitLstm(**arguments)
+    card = CheckpointCard(
+        name="d", architecture="band-split-lstm", arguments=arguments, sample_rate=16_000, licence="none", run_id="t"
+    )
+    save_checkpoint(tmp_path / "d.safetensors", denoiser.state_dict(), card=card)
+    small = [
+        f"data.root={corpus}", "system.arguments={width: 8, hidden: 4, blocks: 1}", "mix.segment_samples=8192",
+        "mix.noises={recorded: 1.0}", "degradation.codec=0", "degradation.silence=0", "loop.precision=float32",
+        "loop.steps=1", "loop.batch_size=1", "validation={examples: 1, segment_s: 1.0}", "data.validation_fraction=0.3",
+        "data.test_fraction=0.3", "losses={speech_features: 0.03, magnitude: 0.1}",
+    ]  # fmt: skip
+
+    start = tmp_path / "d.safetensors"
+    for number in (1, 2):
+        recipe = load_any_recipe(f"limpid-studio-stage{number}", [*small, *(QUICK_JUDGES if number == 2 else [])])
+        assert isinstance(recipe, GenerationRecipe)
+        start = train_generation(recipe, run_dir=tmp_path / str(number), initial=start).checkpoint
+    engine = load_checkpoint_engine(start)
+    wav = 0.1 * np.random.default_rng(0).standard_normal((1, 8000)).astype(np.float32)
+    statistics = SignalStatistics(samples=8000, mean=0.0, std=float(wav.std()), peak=float(np.abs(wav).max()))
+    estimate = engine.enhance(wav, 16_000, statistics=statistics)
+
+    kept = load_checkpoint(start)[1]
+    assert estimate.shape == (1, 1, 8000)
+    assert np.isfinite(estimate).all()
+    for key, value in denoiser.state_dict().items():
+        torch.testing.assert_close(kept[f"denoiser.{key}"], value, rtol=0, atol=0)

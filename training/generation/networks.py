@@ -12,7 +12,7 @@ from core.enhancement.band_split_lstm import ARCHITECTURE as DENOISER_ARCHITECTU
 from core.errors import InvalidOptions
 from core.models.band_split_generator import ARCHITECTURE as SMALL_ARCHITECTURE
 from core.models.band_split_generator import BandSplitGenerator
-from core.models.checkpoints import load_checkpoint
+from core.models.checkpoints import load_checkpoint, read_card
 from core.models.finally_speech.generator import FinallyGenerator, SpeechFeatures
 from core.models.finally_speech.released import ARCHITECTURE as FINALLY_ARCHITECTURE
 from training.generation.recipe import GeneratorSection
@@ -38,6 +38,15 @@ def build_generator(system: GeneratorSection, *, features: SpeechFeatures | None
         return GENERATORS[system.architecture](**arguments)
     except (TypeError, ValueError) as error:
         raise InvalidOptions(f"The arguments of {system.architecture!r} do not fit: {error}") from error
+
+
+def fit_to_start(system: GeneratorSection, initial: Path | None) -> GeneratorSection:
+    """Return `system` with the denoiser of the weights to start from, where it holds one and does not say which."""
+    if initial is None or system.architecture != SMALL_ARCHITECTURE or "denoiser" in system.arguments:
+        return system
+    card = read_card(initial)
+    denoiser = card.arguments if card.architecture == DENOISER_ARCHITECTURE else card.arguments.get("denoiser", {})
+    return system.model_copy(update={"arguments": {**system.arguments, "denoiser": dict(denoiser)}})
 
 
 def card_arguments(network: nn.Module, system: GeneratorSection) -> dict[str, object]:

@@ -22,7 +22,7 @@ from training.distributed import Workers, start_workers
 from training.generation.features import open_heard
 from training.generation.losses import build_generation_loss
 from training.generation.mixing import GenerationMixer
-from training.generation.networks import build_generator, card_arguments, load_start, make_forward
+from training.generation.networks import build_generator, card_arguments, fit_to_start, load_start, make_forward
 from training.generation.recipe import INPUT_RATE, LENGTH_MULTIPLE, GenerationRecipe
 from training.generation.validation import GenerationReport, validate_generation
 from training.kept_run import train_and_keep
@@ -60,6 +60,7 @@ def train_generation(
     `train_recipe` does; the state holds the discriminators too.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
+    recipe = recipe.model_copy(update={"system": fit_to_start(recipe.system, initial)})
     # Decodes what is not in the cache yet, before there are several processes that read it.
     pools = _load_pools(recipe, run_dir)
     with start_workers(recipe.loop.processes, _train, recipe, run_dir, resume, initial) as workers:

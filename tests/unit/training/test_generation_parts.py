@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from core.models.band_split_lstm import BandSplitLstm
 from core.models.checkpoints import CheckpointCard, save_checkpoint
 from core.models.finally_speech.generator import FinallyGenerator
 from training.generation.losses import build_generation_loss
-from training.generation.networks import build_generator, card_arguments, load_start, make_forward
+from training.generation.networks import build_generator, card_arguments, fit_to_start, load_start, make_forward
 from training.generation.recipe import GenerationRecipe
 from training.generation.validation import GenerationReport, drifted_share, validate_generation
 from training.losses.lmos import decimate, feature_distance, magnitude_distance
@@ -233,6 +234,25 @@ def test_band_split_generator_starts_from_its_denoiser(tmp_path: Path) -> None:
     noisy, _ = waves()
     with torch.no_grad():
         torch.testing.assert_close(make_forward(None)(generator, noisy), denoiser(noisy), rtol=1e-3, atol=1e-5)
+
+
+def test_recipe_takes_the_denoiser_of_the_weights_it_starts_from(tmp_path: Path) -> None:
+    system = recipe("limpid-studio-stage1").system
+    card = CheckpointCard(
+        name="d", architecture="band-split-lstm", arguments=DENOISER, sample_rate=16_000, licence="none", run_id="test"
+    )
+    save_checkpoint(tmp_path / "d.safetensors", BandSplitLstm(**DENOISER).state_dict(), card=card)
+    fitted = fit_to_start(system, tmp_path / "d.safetensors")
+    network = build_generator(fitted, features=None)
+
+    load_start(network, tmp_path / "d.safetensors")
+    next_card = replace(card, architecture="band-split-generator", arguments=card_arguments(network, fitted))
+    save_checkpoint(tmp_path / "g.safetensors", network.state_dict(), card=next_card)
+    second = fit_to_start(recipe("limpid-studio-stage2").system, tmp_path / "g.safetensors")
+
+    assert fitted.arguments == {**system.arguments, "denoiser": DENOISER}
+    assert second.arguments == fitted.arguments
+    load_start(build_generator(second, features=None), tmp_path / "g.safetensors")
 
 
 def test_card_of_a_generator_builds_it_again() -> None:
