@@ -110,6 +110,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
             "COMPOSE_PROJECT_NAME": f"limpid-test-{os.getpid()}",
             "LIMPID_PORT": str(port),
             "LIMPID_S3_PORT": str(s3_port),
+            "PROMETHEUS_PORT": str(free_port()),
             "LIMPID_S3_PUBLIC_ENDPOINT": f"http://127.0.0.1:{s3_port}",
             "LIMPID_S3_ACCESS_KEY": "limpid:limpid",  # of the form that every S3 server takes
             "LIMPID_WEBHOOK_SECRET": WEBHOOK_SECRET,
@@ -187,3 +188,27 @@ def test_containers_cannot_write_outside_their_volumes(stack: ComposeStack) -> N
 
     with pytest.raises(AssertionError, match="Read-only file system"):
         stack.run("exec", "-T", "housekeeping", "python", "-c", script)
+
+
+def test_the_doctor_in_a_container_finds_nothing_missing(stack: ComposeStack) -> None:
+    answer = stack.run("exec", "-T", "api", "limpid", "doctor", "--json")
+
+    assert json.loads(answer)
+
+
+def test_prometheus_finds_the_api_and_every_worker(stack: ComposeStack) -> None:
+    stack.run("--profile", "observe", "up", "-d", "--no-build", "prometheus")
+    url = f"http://127.0.0.1:{stack.environment['PROMETHEUS_PORT']}/api/v1/query"
+
+    def jobs_up() -> list[str]:
+        try:
+            answer = httpx.get(url, params={"query": "up == 1"}, timeout=10).json()
+        except httpx.TransportError:
+            return []
+        return sorted(series["metric"]["job"] for series in answer["data"]["result"])
+
+    wait_until(
+        lambda: jobs_up() == ["limpid-api", "limpid-worker", "limpid-worker"],
+        timeout_s=START_TIMEOUT_S,
+        what="a scrape of the API, the job worker and the housekeeping worker",
+    )
