@@ -6,10 +6,16 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-TRANSITIONS_ENDED = """() => new Promise((resolve) => requestAnimationFrame(() => {
-    const ending = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime < Infinity);
-    resolve(Promise.allSettled(ending.map((one) => one.finished)).then(() => null));
-}))"""
+TRANSITIONS_ENDED = """async () => {
+    const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    const isEnding = (animation) => animation.effect.getComputedTiming().endTime < Infinity;
+    for (let quiet = 0; quiet < 3; quiet += 1) { // a transition may begin where the one of what is around it ends
+        await nextFrame();
+        const ending = document.getAnimations().filter(isEnding);
+        if (ending.length > 0) quiet = -1;
+        await Promise.allSettled(ending.map((animation) => animation.finished));
+    }
+}"""
 
 
 def choose(page: Page, *paths: Path) -> None:
