@@ -24,7 +24,7 @@ from tests.e2e.stack import RunningStack, running_stack, wait_until
 from tests.servers import free_port
 from tests.web_server import Received, Reply, WebServer, web_server
 
-CARDS = Path("core/models/weights")  # they repeat commands of the guide, as a test of the unit tests says
+CARDS = Path("core/models/weights")  # a unit test sees that the guide runs their commands
 SCRIPTS = {page: script for page in pages() if page.parent != CARDS and (script := script_of(page))}
 PAGE_TIMEOUT_S = 600  # a page starts up to twenty programs, on a machine that may be busy
 NOISY = ROOT / "cli/recordings/noisy.flac"
