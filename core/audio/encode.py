@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from core.audio.cover import Cover
+from core.audio.cover import MAX_COVER_BYTES, Cover
 from core.audio.formats import PCM_SUBTYPES, require_output_format
 from core.audio.pyav_writer import PyAvWriter
 from core.audio.resample import StreamResampler, expected_frames
@@ -19,8 +19,8 @@ from core.audio.tag_writer import complete_tags
 from core.audio.types import FloatArray
 from core.errors import InvalidOptions
 
-# Sizes in a RIFF header are 32 bits wide; the margin is for the header itself, tags and the chunk that floats have.
-MAX_RIFF_DATA_BYTES = 2**32 - 2**20
+# Sizes in a RIFF header are 32 bits wide; the margin is for the header itself, tags and the largest cover.
+MAX_RIFF_DATA_BYTES = 2**32 - 2**20 - MAX_COVER_BYTES
 PIECE_FRAMES = 16_384  # libvorbis recurses over what it is given at once: a whole recording overflows the stack
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 
@@ -98,7 +98,7 @@ class AudioWriter:
     sample stays bit-exact, and digital silence stays silent. `dither_seed` turns on triangular (TPDF) dither of 1 LSB
     peak each way at PCM_16, the same for the same seed.
 
-    `tags` and `cover` are written where the format holds them; a WAV file holds no cover.
+    `tags` and `cover` are written as each format holds them, in WAV the cover by a chunk of ID3.
 
     `sample_rate` of the instance is the file's: MP3, M4A and Opus know some rates only, see `encoded_rate`. Opus, M4A
     and OGG end on the exact frame for players that honour their length fields.

@@ -18,6 +18,7 @@ _PICTURE_BLOCK = 6
 _LAST_BLOCK = 0x80
 _VORBIS_HEADERS = 3  # identification, comment, setup: Vorbis I, section 4.2
 _FRAMING = b"\x01"
+_RIFF_SIZE_AT, _DS64_SIZE_AT = 4, 20  # ITU-R BS.2088: the size in "ds64", the first chunk, stands for the header's
 _UTF_8 = b"\x03"
 _NO_LANGUAGE = b"XXX"
 _ID3_TEXTS = {
@@ -35,9 +36,11 @@ Rewrite = Callable[[BinaryIO, BinaryIO], None]
 
 
 def complete_tags(path: Path, format: str, *, cover: Cover | None, tags: Mapping[str, str]) -> None:
-    """Rewrite the file of this `format` where it lacks something that it can hold; InsufficientDisk."""
+    """Add to the file of this `format` what it lacks and can hold; InsufficientDisk."""
     rewrite: Rewrite | None = None
-    if format == "mp3" and (cover is not None or tags):
+    if format == "wav" and cover is not None:
+        _append_to_wav(path, cover, tags)
+    elif format == "mp3" and (cover is not None or tags):
         rewrite = partial(_write_mp3, cover=cover, tags=tags)
     elif cover is not None and format in _REWRITES:
         rewrite = partial(_REWRITES[format], cover=cover)
@@ -52,9 +55,30 @@ def _replace(path: Path, rewrite: Rewrite) -> None:
             rewrite(source, target)
         os.replace(part, path)
     except OSError as error:
-        raise InsufficientDisk("The output could not be written: the disk is full or not writable.") from error
+        raise _no_room() from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _no_room() -> InsufficientDisk:
+    return InsufficientDisk("The output could not be written: the disk is full or not writable.")
+
+
+def _append_to_wav(path: Path, cover: Cover, tags: Mapping[str, str]) -> None:
+    """An ID3v2 tag as the last chunk of a WAV or RF64 file, which may be too long to be copied for it."""
+    tag = _id3_tag(cover, tags)
+    chunk = b"id3 " + len(tag).to_bytes(4, "little") + tag + bytes(len(tag) % 2)
+    try:
+        with path.open("r+b") as file:
+            is_rf64 = file.read(4) == b"RF64"
+            end = file.seek(0, os.SEEK_END)
+            chunk = bytes(end % 2) + chunk
+            file.write(chunk)
+            place, width = (_DS64_SIZE_AT, 8) if is_rf64 else (_RIFF_SIZE_AT, 4)
+            file.seek(place)
+            file.write((end + len(chunk) - 8).to_bytes(width, "little"))
+    except OSError as error:
+        raise _no_room() from error
 
 
 def _write_flac(source: BinaryIO, target: BinaryIO, cover: Cover) -> None:
@@ -68,7 +92,12 @@ def _write_flac(source: BinaryIO, target: BinaryIO, cover: Cover) -> None:
 
 
 def _write_mp3(source: BinaryIO, target: BinaryIO, cover: Cover | None, tags: Mapping[str, str]) -> None:
-    """An ID3v2.4 tag before the sound: texts (section 4.2), comment (4.10) and picture (4.14 of its frames)."""
+    target.write(_id3_tag(cover, tags))
+    shutil.copyfileobj(source, target)
+
+
+def _id3_tag(cover: Cover | None, tags: Mapping[str, str]) -> bytes:
+    """An ID3v2.4 tag: texts (section 4.2 of its frames), comment (4.10) and picture (4.14)."""
     bodies = [(name, _UTF_8 + tags[tag].encode()) for tag, name in _ID3_TEXTS.items() if tag in tags]
     if "comment" in tags:
         bodies.append((b"COMM", _UTF_8 + _NO_LANGUAGE + b"\0" + tags["comment"].encode()))
@@ -76,8 +105,7 @@ def _write_mp3(source: BinaryIO, target: BinaryIO, cover: Cover | None, tags: Ma
         picture = b"\0" + cover.media_type.encode() + b"\0" + bytes([FRONT_COVER]) + b"\0" + cover.data
         bodies.append((b"APIC", picture))
     frames = b"".join(name + _synchsafe(len(body)) + b"\0\0" + body for name, body in bodies)
-    target.write(b"ID3\x04\0\0" + _synchsafe(len(frames)) + frames)
-    shutil.copyfileobj(source, target)
+    return b"ID3\x04\0\0" + _synchsafe(len(frames)) + frames
 
 
 def _synchsafe(value: int) -> bytes:

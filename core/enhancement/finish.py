@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -123,11 +123,12 @@ def finish(
         comparison=None if comparison is None else comparison.result(),
         warnings=source_warnings(measured[BEFORE].figures, sample_rate=native.sample_rate)
         + _missing_package(options)
-        + tuple(
-            f"{writer.clipped_samples} samples of {encoding.name!r} were beyond full scale and were clipped. "
-            "WAV with subtype FLOAT keeps them."
-            for encoding, writer in zip(encodings, writers, strict=True)
-            if writer.clipped_samples and encoding.role == encoding.signal
+        + _clipping_warning(
+            {
+                encoding.name: writer.clipped_samples
+                for encoding, writer in zip(encodings, writers, strict=True)
+                if writer.clipped_samples and encoding.role == encoding.signal
+            }
         ),
     )
 
@@ -138,6 +139,14 @@ def _scorers(
     if not options.dnsmos or not dnsmos.is_installed():
         return {}
     return {subject: dnsmos.DnsmosMeter(native.sample_rate, frames=native.frames) for subject in subjects}
+
+
+def _clipping_warning(clipped: Mapping[str, int]) -> tuple[str, ...]:
+    """One line for all the files, by name, whose format had to clip samples."""
+    if not clipped:
+        return ()
+    places = ", ".join(f"{samples} in {name!r}" for name, samples in clipped.items())
+    return (f"Samples beyond full scale were clipped: {places}. WAV with subtype FLOAT keeps them.",)
 
 
 def _missing_package(options: EnhanceOptions) -> tuple[str, ...]:

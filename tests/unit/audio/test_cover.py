@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.audio import cover as cover_module
+from core.audio import encode as encode_module
 from core.audio.cover import Cover, read_cover
 from core.audio.decode import AudioReader
 from core.audio.encode import AudioWriter
@@ -33,7 +34,7 @@ def decode(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("codec", ["mjpeg", "png"])
-@pytest.mark.parametrize("format", ["flac", "mp3", "m4a", "opus", "ogg"])
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3", "m4a", "opus", "ogg"])
 def test_cover_comes_back_byte_for_byte_beside_the_tags(tmp_path: Path, format: str, codec: str) -> None:
     cover = make_cover(codec)
 
@@ -44,13 +45,13 @@ def test_cover_comes_back_byte_for_byte_beside_the_tags(tmp_path: Path, format: 
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("format", ["flac", "mp3", "m4a", "opus", "ogg"])
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3", "m4a", "opus", "ogg"])
 def test_sound_is_the_same_with_a_cover(tmp_path: Path, format: str) -> None:
     bare = decode(encode(tmp_path / f"bare.{format}", format, None))
     covered = decode(encode(tmp_path / f"covered.{format}", format, make_cover()))
 
     assert np.array_equal(bare, covered)
-    if format in ("flac", "opus", "ogg"):
+    if format in ("wav", "flac", "opus", "ogg"):
         assert covered.shape == (2, FRAMES)
 
 
@@ -70,11 +71,50 @@ def test_cover_of_many_ogg_pages_is_kept(tmp_path: Path) -> None:
     assert decode(path).shape == (2, FRAMES)
 
 
-def test_wav_holds_no_cover(tmp_path: Path) -> None:
-    path = encode(tmp_path / "x.wav", "wav", make_cover())
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("frames", [FRAMES, FRAMES + 1])
+def test_cover_in_a_wav_ends_its_last_chunk_where_the_header_says(tmp_path: Path, channels: int, frames: int) -> None:
+    path = tmp_path / "x.wav"
+    sound = np.full((channels, frames), 0.1, np.float32)
 
-    assert read_cover(path) is None
-    assert decode(path).shape == (2, FRAMES)
+    with AudioWriter(
+        path, "wav", sample_rate=48_000, channels=channels, subtype="PCM_24", tags=TAGS, cover=make_cover("png")
+    ) as writer:
+        writer.write(sound)
+
+    data = path.read_bytes()
+    assert int.from_bytes(data[4:8], "little") + 8 == len(data)
+    assert chunks_of(data)[-1] == b"id3 "
+    assert read_cover(path) == make_cover("png")
+    assert decode(path).shape == sound.shape
+
+
+def chunks_of(data: bytes, start: int = 12) -> list[bytes]:
+    """The names of a RIFF file's chunks; the last must end where the data does."""
+    names = []
+    while start < len(data):
+        size = int.from_bytes(data[start + 4 : start + 8], "little")
+        names.append(data[start : start + 4])
+        start += 8 + size + size % 2
+    assert start == len(data)
+    return names
+
+
+def test_cover_in_an_rf64_is_counted_by_its_64_bit_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode_module, "MAX_RIFF_DATA_BYTES", 1_000)
+    path = tmp_path / "x.wav"
+
+    with AudioWriter(
+        path, "wav", sample_rate=48_000, channels=1, frames=FRAMES, tags=TAGS, cover=make_cover()
+    ) as writer:
+        writer.write(np.full((1, FRAMES), 0.1, np.float32))
+
+    data = path.read_bytes()
+    assert (data[:4], data[12:16]) == (b"RF64", b"ds64")
+    assert int.from_bytes(data[20:28], "little") + 8 == len(data)
+    assert read_cover(path) == make_cover()
+    assert read_tags(path) == TAGS
+    assert decode(path).shape == (1, FRAMES)
 
 
 def test_cover_beyond_the_limit_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

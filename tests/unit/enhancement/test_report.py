@@ -228,6 +228,20 @@ def test_clipped_recording_is_told_of(tmp_path: Path) -> None:
     assert any("clipped in 200 places" in warning for warning in result.warnings)
 
 
+def test_samples_that_formats_had_to_clip_are_told_of_once_for_all_files(tmp_path: Path) -> None:
+    formats = [{"format": "flac"}, {"format": "wav", "subtype": "PCM_24"}, {"format": "wav", "subtype": "FLOAT"}]
+    tone = 1.5 * np.sin(2 * np.pi * 100 * np.arange(RATE) / RATE)[None].astype(np.float32)
+    beyond = np.count_nonzero(np.abs(tone) > 1)
+
+    result = run(tmp_path, tone, model=False, outputs=formats, chain=[], residual=True)
+
+    [warning] = [text for text in result.warnings if "beyond full scale" in text]
+    assert warning == (
+        f"Samples beyond full scale were clipped: {beyond} in 'talk.enhanced.flac', {beyond} in "
+        "'talk.enhanced.2.wav'. WAV with subtype FLOAT keeps them."
+    )
+
+
 def test_telephone_band_at_a_high_rate_is_told_of(tmp_path: Path) -> None:
     wav = sosfilt(butter(40, 3_400, fs=RATE, output="sos"), noise(3)).astype(np.float32)
 
