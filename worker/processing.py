@@ -93,8 +93,6 @@ class Processor:
                 reference=reference,
                 max_duration_s=self.max_duration_s,
             )
-            if job.device is Device.GPU:
-                result = _with_memory_warnings(result, enhancer)
             _trace_stages(result, began_at_ns)
             with span("store outputs"):
                 return result, self._store_files(job, lease, result)
@@ -164,15 +162,6 @@ class Processor:
 
             on_cpu = replace(key, device=TORCH_DEVICES[Device.CPU])
             return MemoryLadder(on_gpu=lambda: self.models.get(key), on_cpu=lambda: self.models.get(on_cpu))
-
-
-def _with_memory_warnings(result: PipelineResult, enhancer: Enhancer | None) -> PipelineResult:
-    """`result` with what the job's engine had to do for want of memory."""
-    from core.enhancement.memory_ladder import MemoryLadder
-
-    if not isinstance(enhancer, MemoryLadder):
-        return result
-    return replace(result, warnings=result.warnings + enhancer.warnings)
 
 
 def _trace_stages(result: PipelineResult, began_at_ns: int) -> None:

@@ -9,12 +9,14 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from core.audio.segments import Segment
 from core.enhancement.protocol import (
     Enhancer,
     EnhancerInfo,
     FloatArray,
     ProgressCallback,
     SignalStatistics,
+    WatchedEnhancer,
 )
 
 logger = logging.getLogger(__name__)
@@ -34,13 +36,15 @@ class MemoryLadder:
 
     `on_gpu` and `on_cpu` return the same engine on either; the second is asked once at most, and the rest of the job
     stays there. A batch that was halved stays so in the engine, for later jobs too: the card will not grow. `warnings`
-    say what was done. Out of memory on the CPU as well is for the caller.
+    say what was done, after what the engine itself has to say. Out of memory on the CPU as well is for the caller.
     """
 
     def __init__(self, *, on_gpu: Callable[[], Enhancer], on_cpu: Callable[[], Enhancer]) -> None:
         self._on_cpu = on_cpu
         self._is_on_cpu = False
         self._halvings = 0
+        self._segment: Segment | None = None
+        self._said_on_gpu: tuple[str, ...] = ()
         engine = None
         with suppress(torch.OutOfMemoryError):
             engine = on_gpu()
@@ -53,12 +57,26 @@ class MemoryLadder:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know of this job's memory, () when it was enough."""
+        """What the user should know: of the engine's own, and of this job's memory where it was not enough."""
+        return self._said_on_gpu + _said_by(self._engine) + self._memory_warnings()
+
+    def _memory_warnings(self) -> tuple[str, ...]:
         if self._is_on_cpu:
             return ("The GPU's memory was not enough for this job; it was finished on the CPU, which takes longer.",)
         if self._halvings:
             return (f"The GPU's memory was short; the batch was made {2**self._halvings} times smaller.",)
         return ()
+
+    def begin_recording(self) -> None:
+        """Pass it on to an engine that wants to know."""
+        if isinstance(self._engine, WatchedEnhancer):
+            self._engine.begin_recording()
+
+    def begin_segment(self, segment: Segment) -> None:
+        """Pass it on to an engine that wants to know, and to the one that may take its place within the segment."""
+        self._segment = segment
+        if isinstance(self._engine, WatchedEnhancer):
+            self._engine.begin_segment(segment)
 
     def enhance(
         self,
@@ -84,7 +102,9 @@ class MemoryLadder:
             self._halvings += 1
             logger.warning("batch halved", extra={"model": self.info.name, "halvings": self._halvings})
         else:
+            self._said_on_gpu = _said_by(self._engine)
             self._engine = self._moved_to_cpu()
+            self._catch_up()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -93,3 +113,13 @@ class MemoryLadder:
         engine = self._on_cpu()
         logger.warning("engine moved to the CPU", extra={"model": engine.info.name})
         return engine
+
+    def _catch_up(self) -> None:
+        """Tell the engine that came in the middle of a recording where that is."""
+        self.begin_recording()
+        if self._segment is not None:
+            self.begin_segment(self._segment)
+
+
+def _said_by(engine: Enhancer) -> tuple[str, ...]:
+    return engine.warnings if isinstance(engine, WatchedEnhancer) else ()

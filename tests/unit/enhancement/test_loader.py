@@ -30,9 +30,11 @@ from core.models.demucs_causal import DemucsCausal, DemucsCausalConfig
 from core.models.finally_speech.features import MelFeatures
 from core.models.finally_speech.generator import FinallyGenerator
 from core.models.mask_cnn import MaskCnn
+from core.presets import Precision
 
 SMALL = DemucsCausalConfig(hidden=4, depth=3)
 SOURCES = ["drums", "bass", "other", "vocals"]
+PRECISIONS: tuple[Precision, ...] = ("standard", "fast")
 
 
 def add_to_catalogue(monkeypatch: pytest.MonkeyPatch, record: ModelRecord) -> None:
@@ -225,7 +227,7 @@ def test_fast_precision_is_had_where_the_machine_has_bfloat16(
 ) -> None:
     monkeypatch.setattr(precision, "has_fast_bfloat16", lambda device: has_bfloat16)
 
-    engines = [load_enhancer(model, models_dir=tmp_path, precision=wanted) for wanted in ("standard", "fast")]
+    engines = [load_enhancer(model, models_dir=tmp_path, precision=wanted) for wanted in PRECISIONS]
 
     assert [engine.info.is_fast for engine in engines] == [False, has_bfloat16]
     rate, channels = engines[0].info.sample_rate, engines[0].info.channels
@@ -281,10 +283,17 @@ def test_generator_comes_inside_its_guard(tmp_path: Path, monkeypatch: pytest.Mo
     )
     add_to_catalogue(monkeypatch, record)
 
-    engine = load_enhancer("small-studio", models_dir=tmp_path)
+    engine, fast = (load_enhancer("small-studio", models_dir=tmp_path, precision=wanted) for wanted in PRECISIONS)
 
     assert isinstance(engine, DriftGuard)
     assert engine.info.name == "small-studio"
+    # Neither the generator nor what guards it has a fast form: it is the same engine, which does not claim to be fast.
+    assert isinstance(fast, DriftGuard)
+    assert not fast.info.is_fast
+    wav = (0.1 * np.random.default_rng(0).standard_normal((1, 16_000))).astype(np.float32)
+    statistics = SignalStatistics(samples=16_000, mean=0.0, std=0.1, peak=0.5)
+    estimates = [each.enhance(wav, 16_000, statistics=statistics) for each in (engine, fast)]
+    assert np.array_equal(estimates[0], estimates[1])
 
 
 def test_generator_at_48_khz_is_guarded_at_its_own_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

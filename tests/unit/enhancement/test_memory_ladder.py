@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from core.audio.segments import SegmentPlan
+from core.audio.segments import Segment, SegmentPlan
 from core.enhancement.memory_ladder import MemoryLadder
+from core.enhancement.pipeline import PipelineResult, run_pipeline
 from core.enhancement.protocol import EnhancerInfo, FloatArray, ProgressCallback, SignalStatistics
+from core.options import resolve_options
 
 WAV = np.ones((1, 8), dtype=np.float32)
 STATISTICS = SignalStatistics(samples=8, mean=1.0, std=0.0, peak=1.0)
@@ -121,3 +126,68 @@ def test_other_errors_pass_at_once() -> None:
     with pytest.raises(ValueError, match="no such rate"):
         run(MemoryLadder(on_gpu=lambda: engine, on_cpu=unreachable_cpu))
     assert engine.batch == 4
+
+
+class WatchfulEngine(FixedBatchEngine):
+    """Says of every segment that it got through where that begins in the recording."""
+
+    def __init__(self, *, good_calls: int = 3) -> None:
+        super().__init__(batch=8, fits=8)
+        self._good_calls = good_calls
+        self.warnings: tuple[str, ...] = ("of a recording before",)
+        self._start = 0
+
+    def begin_recording(self) -> None:
+        self.warnings = ()
+
+    def begin_segment(self, segment: Segment) -> None:
+        self._start = segment.start
+
+    def enhance(
+        self,
+        wav: FloatArray,
+        sample_rate: int,
+        *,
+        statistics: SignalStatistics,
+        seed: int = 0,
+        on_progress: ProgressCallback | None = None,
+    ) -> FloatArray:
+        self.fits = self.batch if self.calls < self._good_calls else 0
+        estimate = super().enhance(wav, sample_rate, statistics=statistics, seed=seed, on_progress=on_progress)
+        self.warnings += (f"odd at {self._start}",)
+        return estimate
+
+
+def run_job(ladder: MemoryLadder, folder: Path) -> PipelineResult:
+    """A recording of three segments, by the real pipeline."""
+    soundfile.write(folder / "in.wav", np.full(24, 0.1), 16_000, subtype="FLOAT")
+    return run_pipeline(
+        folder / "in.wav",
+        options=resolve_options("speech", {"pictures": False}),
+        input_name="in.wav",
+        workspace=folder,
+        enhancer=ladder,
+        on_progress=lambda stage, progress: None,
+    )
+
+
+def test_job_is_told_what_its_engine_has_to_say(tmp_path: Path) -> None:
+    ladder = MemoryLadder(on_gpu=WatchfulEngine, on_cpu=unreachable_cpu)
+
+    result = run_job(ladder, tmp_path)
+
+    assert result.warnings == ("odd at 0", "odd at 8", "odd at 16")
+
+
+def test_job_that_is_finished_on_the_cpu_is_told_what_both_engines_have_to_say(tmp_path: Path) -> None:
+    gpu = WatchfulEngine(good_calls=1)
+    ladder = MemoryLadder(on_gpu=lambda: gpu, on_cpu=WatchfulEngine)
+
+    result = run_job(ladder, tmp_path)
+
+    assert result.warnings == (
+        "odd at 0",
+        "odd at 8",
+        "odd at 16",
+        "The GPU's memory was not enough for this job; it was finished on the CPU, which takes longer.",
+    )

@@ -309,7 +309,7 @@ def test_samples_beyond_full_scale_are_counted_and_told(tmp_path: Path) -> None:
 
     result = run(tmp_path, wav, 16_000, GainEnhancer([2.0]), subtype="PCM_16")
 
-    assert any("5000 samples" in warning for warning in result.warnings)
+    assert any("clipped: 5000 in 'talk.enhanced.wav'" in warning for warning in result.warnings)
     assert read(result)[0].max() <= 1.0
 
 

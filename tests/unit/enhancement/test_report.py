@@ -229,7 +229,7 @@ def test_clipped_recording_is_told_of(tmp_path: Path) -> None:
 
 
 def test_samples_that_formats_had_to_clip_are_told_of_once_for_all_files(tmp_path: Path) -> None:
-    formats = [{"format": "flac"}, {"format": "wav", "subtype": "PCM_24"}, {"format": "wav", "subtype": "FLOAT"}]
+    formats = [{"format": "flac"}, {"format": "wav", "subtype": "FLOAT"}, {"format": "wav", "subtype": "PCM_24"}]
     tone = 1.5 * np.sin(2 * np.pi * 100 * np.arange(RATE) / RATE)[None].astype(np.float32)
     beyond = np.count_nonzero(np.abs(tone) > 1)
 
@@ -238,7 +238,7 @@ def test_samples_that_formats_had_to_clip_are_told_of_once_for_all_files(tmp_pat
     [warning] = [text for text in result.warnings if "beyond full scale" in text]
     assert warning == (
         f"Samples beyond full scale were clipped: {beyond} in 'talk.enhanced.flac', {beyond} in "
-        "'talk.enhanced.2.wav'. WAV with subtype FLOAT keeps them."
+        "'talk.enhanced.3.wav'. WAV with subtype FLOAT keeps them."
     )
 
 

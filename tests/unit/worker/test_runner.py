@@ -330,7 +330,7 @@ def test_numbers_that_json_does_not_have_become_null() -> None:
     assert finite_json(report) == {"a": [1.5, None, {"b": None}], "c": ["x", 2, True, None]}
 
 
-def test_job_that_does_not_fit_the_gpu_runs_on_the_cpu_and_says_so(tmp_path: Path) -> None:
+def test_job_that_does_not_fit_the_gpu_runs_on_the_cpu_by_an_engine_that_says_so(tmp_path: Path) -> None:
     loaded: list[str] = []
 
     def load(key: ModelKey) -> Any:  # noqa: ANN401
@@ -339,7 +339,8 @@ def test_job_that_does_not_fit_the_gpu_runs_on_the_cpu_and_says_so(tmp_path: Pat
             raise torch.OutOfMemoryError("CUDA out of memory")
         return SimpleNamespace(info=SimpleNamespace(name=key.name))
 
-    bench = Bench(tmp_path, ScriptedPipeline(), load_engine=load)
+    pipeline = ScriptedPipeline()
+    bench = Bench(tmp_path, pipeline, load_engine=load)
     options = {**bench.job.options, "model": "dns48"}
     bench.replace_job(replace(make_job(id="on-gpu", device=Device.GPU), options=options))
     bench.store.put(bench.job.input.key, RECORDING)
@@ -348,6 +349,6 @@ def test_job_that_does_not_fit_the_gpu_runs_on_the_cpu_and_says_so(tmp_path: Pat
 
     assert ended.status is JobStatus.SUCCEEDED
     assert loaded == ["cuda", "cpu"]
-    assert [warning for warning in ended.warnings if "GPU" in warning] == [
-        "The GPU's memory was not enough for this job; it was finished on the CPU, which takes longer."
-    ]
+    assert pipeline.calls[0]["enhancer"].warnings == (
+        "The GPU's memory was not enough for this job; it was finished on the CPU, which takes longer.",
+    )
