@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from pydantic import SecretStr
 
 from cli.demo import compare, key_for
 from cli.errors import CommandError
@@ -61,7 +62,7 @@ def test_enhanced_file_of_another_length_is_refused(tmp_path: Path) -> None:
 
 
 def test_demo_makes_itself_a_key_where_the_environment_asks_for_keys(tmp_path: Path, sqlite_database: str) -> None:
-    settings = Settings(data_dir=tmp_path, auth="on")
+    settings = Settings(data_dir=tmp_path, database_url=SecretStr(sqlite_database), auth="on")
 
     token = key_for(settings)
 
@@ -72,4 +73,4 @@ def test_demo_makes_itself_a_key_where_the_environment_asks_for_keys(tmp_path: P
     assert caller.may(Scope.SUBMIT)
     assert caller.may(Scope.READ)
     assert not caller.is_admin
-    assert key_for(Settings(data_dir=tmp_path)) is None
+    assert key_for(settings.model_copy(update={"auth": "off"})) is None

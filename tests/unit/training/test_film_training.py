@@ -41,7 +41,7 @@ def make_mixer(**settings: object) -> Mixer:
 def programme_levels(mixer: Mixer, examples: int) -> list[int]:
     """Return the constant of each example's programme, undone of the gain by way of the exact SNR."""
     rng = [np.random.default_rng([0, index]) for index in range(examples)]
-    return [round(float(mixer._programme(generator).max()) * 32767) for generator in rng]
+    return [round(float(mixer.programme(generator).max()) * 32767) for generator in rng]
 
 
 def make_examples(*, snr_db: float = 12.0) -> list[Example]:
