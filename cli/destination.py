@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.errors import CommandError
+from core.jobs import ReportRole
+
+_REPORT_ROLES = frozenset(ReportRole)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +23,9 @@ class Destination:
         """Where the output `name` of `role` goes.
 
         With a file as destination the main role becomes that file; any other lies beside it, its role in its name.
+        Pictures and the like, of which a role has several, keep their names.
         """
-        if self.file is None:
+        if self.file is None or role in _REPORT_ROLES:
             return self.folder / name
         if role == main_role:
             return self.file

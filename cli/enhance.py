@@ -16,8 +16,10 @@ from cli.configuration import load_settings
 from cli.destination import Destination, plan_destination, refuse_overwriting
 from cli.errors import CommandError
 from cli.output_names import name_output
+from cli.overrides import parse_overrides
 from cli.signals import interrupt_on_terminate
 from core.errors import EnhancerError
+from core.jobs import ReportRole
 from core.presets import DEFAULT_PRESET
 
 if TYPE_CHECKING:
@@ -54,6 +56,15 @@ def enhance(
     reference: Annotated[
         Path | None, typer.Option(help="Clean version of the one recording: the report compares with it.")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any override that REST takes, such as stems=vocals, shifts=2, overlap=0.5, bandwidth=model; "
+            "may be given again, and comes before the other options.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Enhance recordings. Inputs are never overwritten; the exit status is 0 only when all of them succeeded."""
@@ -70,6 +81,7 @@ def enhance(
             "residual": residual,
             "pictures": False,
             **({} if precision is None else {"precision": precision}),
+            **parse_overrides(settings or ()),
         },
     )
     with interrupt_on_terminate():
@@ -182,7 +194,7 @@ def _move_outputs(
     result: PipelineResult, destination: Destination, sources: Sequence[Path], *, options: EnhanceOptions
 ) -> list[Path]:
     roles = {file.role for file in result.files}
-    main_roles = roles - {"residual"}
+    main_roles = roles - {"residual", *ReportRole}
     if destination.file is not None and len(main_roles) > 1:
         raise CommandError(f"This preset gives {', '.join(sorted(main_roles))}: -o must be a folder (end it in /).")
     main_role = next(iter(main_roles))

@@ -12,10 +12,16 @@ import soundfile
 from typer.testing import CliRunner
 
 from cli.main import app
+from cli.overrides import parse_overrides
 from core.models.precision import has_fast_bfloat16
 
 SAMPLE_RATE = 16_000
 FRAMES = 16_001
+PICTURES = [
+    f"{subject}.{what}"
+    for subject in ("before", "enhanced")
+    for what in ("waveform.png", "spectrogram.png", "peaks.json")
+]
 
 
 @pytest.fixture
@@ -104,6 +110,12 @@ def test_input_is_never_overwritten(noisy: Path) -> None:
         (["--format", "xyz"], "xyz"),
         (["--subtype", "PCM_8"], "PCM_8"),
         (["--precision", "int8"], "int8"),
+        (["--set", "overlap=0.9"], "overlap = 0.9"),
+        (["--set", "shifts=many"], "shifts = 'many'"),
+        (["--set", "loudness=1"], "Unknown override 'loudness'"),
+        (["--set", "model=htdemucs"], "Unknown override 'model'"),
+        (["--set", "bandwidth"], "--set bandwidth: an override has the form KEY=VALUE"),
+        (["--set", "=1"], "KEY=VALUE"),
     ],
 )
 def test_unknown_choices_are_refused_before_any_work(
@@ -114,6 +126,42 @@ def test_unknown_choices_are_refused_before_any_work(
     assert result.exit_code == 1
     assert message in result.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_overrides_that_have_no_option_of_their_own_can_be_set(noisy: Path, tmp_path: Path) -> None:
+    settings = ("--set", 'chain=[{"step": "peak_normalize", "peak": 0.5}]', "--set", "pictures=true")
+
+    result = enhance(noisy, "-o", tmp_path / "out.wav", *settings)
+
+    pictures = {f"talk.{what}" for what in PICTURES}
+    assert result.exit_code == 0, result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"talk.wav", "out.wav", *pictures}
+    assert np.abs(soundfile.read(tmp_path / "out.wav")[0]).max() == pytest.approx(0.5, abs=1e-4)
+
+
+def test_what_is_set_comes_before_the_options_and_the_last_of_one_key_counts(noisy: Path, tmp_path: Path) -> None:
+    settings = ("--strength", "1", "--set", "strength=0.5", "--set", "strength=0")
+
+    result = enhance(noisy, "-o", tmp_path / "out.wav", *settings, "--set", "chain=[]")
+
+    assert result.exit_code == 0, result.stderr
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "out.wav")[0], soundfile.read(noisy)[0])
+
+
+@pytest.mark.parametrize(
+    ("setting", "overrides"),
+    [
+        ("stems=vocals", {"stems": ["vocals"]}),
+        ("stems=drums,bass", {"stems": ["drums", "bass"]}),
+        ('stems=["drums"]', {"stems": ["drums"]}),
+        ("shifts=2", {"shifts": 2}),
+        ("bandwidth=model", {"bandwidth": "model"}),
+        ("residual=true", {"residual": True}),
+        ('chain=[{"step": "low_pass"}]', {"chain": [{"step": "low_pass"}]}),
+    ],
+)
+def test_value_is_json_or_a_word(setting: str, overrides: dict[str, Any]) -> None:
+    assert parse_overrides([setting]) == overrides
 
 
 def test_missing_input_is_named(tmp_path: Path) -> None:

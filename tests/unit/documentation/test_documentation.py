@@ -17,6 +17,7 @@ import yaml
 from typer.main import get_command
 
 from cli.main import COMMANDS, app
+from core.options import OVERRIDABLE
 from core.settings import Settings
 from tests.documentation.pages import ROOT, Block, blocks, code_spans, links, pages
 from tests.documentation.programs import check_make, check_module, check_npm, check_pip
@@ -141,6 +142,13 @@ def test_every_page_of_the_guide_can_be_found_in_the_navigation() -> None:
     named = set(re.findall(r": (\S+\.md)", yaml.safe_dump(yaml.safe_load(text)["nav"])))
 
     assert named == {str(page.relative_to("docs")) for page in pages() if page.parts[0] == "docs"}
+
+
+def test_every_override_is_listed() -> None:
+    text = (ROOT / "docs/presets-and-models.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Overrides\n")[2].partition("\n## ")[0]
+
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == OVERRIDABLE
 
 
 def test_every_setting_that_operators_need_is_explained() -> None:
