@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     worker_max_memory_mb: int | None = Field(default=None, ge=64)  # or after a task that took more (MiB resident)
     model_cache_size: int = Field(default=2, ge=1)  # engines that one worker process keeps loaded
     device: Literal["cpu", "gpu"] = "cpu"  # the queue that new jobs go to
-    torch_num_threads: int = Field(default=1, ge=1)  # one thread per process, one process per core is the fastest
+    torch_num_threads: int | None = Field(default=None, ge=1)  # of a job; None: core.enhancement.threads measures
     demucs_model: str | None = Field(default=None, validation_alias="DEMUCS_MODEL")
     demucs_shifts: int | None = Field(default=None, ge=0, le=MAX_SHIFTS, validation_alias="DEMUCS_SHIFTS")
     demucs_overlap: float | None = Field(

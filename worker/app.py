@@ -64,11 +64,12 @@ def _observer(settings: Settings) -> Iterator[WorkerObserver]:
 def _run_worker(settings: Settings, queues: Sequence[str], concurrency: int, *, observer: WorkerObserver) -> None:
     shutdown = ShutdownFlag()
     unusable = ShutdownFlag()
-    context = ProcessContext(settings, shutdown, unusable=unusable, observer=observer)
-    app = make_worker_app(settings, context)
     is_forking = not any(name.startswith(f"{Device.GPU}.") for name in queues)
     if not is_forking:
         concurrency = 1
+    cores = max(1, len(os.sched_getaffinity(0)) // concurrency)
+    context = ProcessContext(settings, shutdown, unusable=unusable, observer=observer, cores=cores)
+    app = make_worker_app(settings, context)
 
     def has_room() -> bool:
         return len(state.reserved_requests) < concurrency and not shutdown.is_set()

@@ -26,12 +26,22 @@ class ModelKey:
 
 
 class ModelCache:
-    """The `capacity` most recently used engines. Not for several threads: a worker process runs one job at a time."""
+    """The `capacity` most recently used engines. Not for several threads: a worker process runs one job at a time.
 
-    def __init__(self, load: Callable[[ModelKey], Enhancer], *, capacity: int) -> None:
+    `prepare` is called with each engine that is asked for, before it runs.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[ModelKey], Enhancer],
+        *,
+        capacity: int,
+        prepare: Callable[[ModelKey, Enhancer], None] = lambda key, engine: None,
+    ) -> None:
         if capacity < 1:
             raise ValueError(f"A cache of {capacity} engines cannot serve a job.")
         self._load = load
+        self._prepare = prepare
         self._capacity = capacity
         self._engines: OrderedDict[ModelKey, Enhancer] = OrderedDict()
 
@@ -42,4 +52,6 @@ class ModelCache:
                 self._engines.popitem(last=False)
             self._engines[key] = self._load(key)
         self._engines.move_to_end(key)
-        return self._engines[key]
+        engine = self._engines[key]
+        self._prepare(key, engine)
+        return engine

@@ -61,8 +61,10 @@ class ProcessContext:
         *,
         unusable: ShutdownFlag | None = None,
         observer: WorkerObserver | None = None,
+        cores: int = 1,
     ) -> None:
         self._settings = settings
+        self._cores = cores  # that a job of this process may count on
         self._shutdown = shutdown
         self._unusable = unusable or ShutdownFlag()
         self._worker_pid = os.getpid()
@@ -163,9 +165,13 @@ class ProcessContext:
 
     def _make_runner(self, backend: Backend) -> JobRunner:
         from core.enhancement.pipeline import run_pipeline
+        from core.enhancement.threads import ThreadChoice
         from core.services import check_recording
 
         load = functools.partial(load_engine, settings=self._settings, observer=self.observer)
+        threads = ThreadChoice(
+            configured=self._settings.torch_num_threads, most=self._cores, folder=self._settings.data_dir
+        )
         return JobRunner(
             runs=backend.jobs,
             processor=Processor(
@@ -179,7 +185,11 @@ class ProcessContext:
                     max_bytes=self._settings.max_upload_bytes,
                     timeout_s=self._settings.fetch_timeout_s,
                 ),
-                models=ModelCache(load, capacity=self._settings.model_cache_size),
+                models=ModelCache(
+                    load,
+                    capacity=self._settings.model_cache_size,
+                    prepare=lambda key, engine: threads.apply(engine, device=key.device),
+                ),
                 pipeline=run_pipeline,
                 scratch_dir=self._settings.resolved_scratch_dir,
                 max_duration_s=self._settings.max_duration_s,
@@ -209,12 +219,9 @@ def run_limit_s(options: EnhanceOptions, channels: int, audio_s: float, *, setti
 
 
 def load_engine(key: ModelKey, *, settings: Settings, observer: WorkerObserver) -> Enhancer:
-    """The engine that `key` describes, with PyTorch limited to the configured number of threads."""
-    import torch
-
+    """The engine that `key` describes."""
     from core.enhancement.loader import load_enhancer
 
-    torch.set_num_threads(settings.torch_num_threads)
     logger.info("loading model", extra={"model": key.name, "device": key.device})
     began_at = time.monotonic()
     engine = load_enhancer(

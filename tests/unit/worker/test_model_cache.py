@@ -74,3 +74,12 @@ def test_an_engine_that_does_not_load_is_tried_again(loaded: list[ModelKey]) -> 
 def test_a_cache_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="0 engines"):
         cache_of([], capacity=0)
+
+
+def test_engine_is_prepared_each_time_before_it_runs() -> None:
+    prepared: list[tuple[ModelKey, Any]] = []
+    cache = ModelCache(lambda wanted: object(), capacity=1, prepare=lambda *of: prepared.append(of))  # type: ignore[arg-type, return-value]
+
+    engines = [cache.get(key("a")), cache.get(key("a"))]
+
+    assert prepared == [(key("a"), engine) for engine in engines]
