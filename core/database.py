@@ -10,7 +10,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
@@ -65,6 +65,18 @@ def write_session(engine: Engine) -> Iterator[Session]:
     """A session whose changes are committed together at the end, or not at all. StorageError as above."""
     with _answered(), Session(engine.execution_options(**{_WRITES: True})) as session, session.begin():
         yield session
+
+
+def check_database(engine: Engine) -> None:
+    """Raise StorageError when the database does not answer.
+
+    SQLite answers from a file that was removed as long as a connection has it open, but nothing of that would be kept.
+    """
+    with read_session(engine) as session:
+        session.execute(text("SELECT 1"))
+    url = engine.url
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        raise StorageError("The database's file is gone.")
 
 
 def migrate(url: str, *, revision: str = "head") -> None:

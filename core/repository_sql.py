@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Engine, delete, func, select, text, tuple_, update
+from sqlalchemy import Engine, delete, func, select, tuple_, update
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from core.access.limits import NO_LIMITS, Limits, check_limits
 from core.access.usage_sql import hold_key, usage_of
 from core.batches.ending_sql import announce_ended
-from core.database import read_session, write_session
+from core.database import check_database, read_session, write_session
 from core.errors import Conflict, InvalidInput
 from core.ids import is_id
 from core.job_changes import NO_SYNC, announce_end, held_status, load_job, refuse_write, update_job
@@ -191,8 +191,7 @@ class SqlJobRepository:
 
     def check(self) -> None:
         """Raise StorageError when the database does not answer."""
-        with read_session(self._engine) as session:
-            session.execute(text("SELECT 1"))
+        check_database(self._engine)
 
     def close(self) -> None:
         """Close the connections to the database; those that are in use close when they are given back."""

@@ -82,21 +82,21 @@ class Courier:
             now = self.clock()
             outcome = outcome_of(delivery, answer, rng=self.rng, now=now)
             attempt.set_attribute("limpid.outcome", outcome.status.value)
-        self.on_attempt(outcome, time.monotonic() - began_at)
-        is_recorded = self.queue.record(delivery, outcome, now=now)
-        logger.log(
-            logging.INFO if outcome.status is DeliveryStatus.DELIVERED else logging.WARNING,
-            "webhook attempted" if is_recorded else "webhook attempt lost its lease",
-            extra={
-                "delivery_id": delivery.id,
-                "job_id": delivery.job_id,
-                "event_type": delivery.event,
-                "attempt": delivery.attempts,
-                "status": outcome.status,
-                "http_status": outcome.http_status,
-                "reason": outcome.error,
-            },
-        )
+            self.on_attempt(outcome, time.monotonic() - began_at)
+            is_recorded = self.queue.record(delivery, outcome, now=now)
+            logger.log(
+                logging.INFO if outcome.status is DeliveryStatus.DELIVERED else logging.WARNING,
+                "webhook attempted" if is_recorded else "webhook attempt lost its lease",
+                extra={
+                    "delivery_id": delivery.id,
+                    "job_id": delivery.job_id,
+                    "event_type": delivery.event,
+                    "attempt": delivery.attempts,
+                    "status": outcome.status,
+                    "http_status": outcome.http_status,
+                    "reason": outcome.error,
+                },
+            )
 
     def _send(self, delivery: Delivery) -> Answer | EnhancerError:
         own = (delivery.secret,) if delivery.secret is not None else ()

@@ -41,6 +41,14 @@ class TestSqliteRepository(RepositoryContract, SweepContract, RaceContract, Rete
     def test_check_is_silent_when_the_database_answers(self, repository: SqlJobRepository) -> None:
         repository.check()
 
+    def test_check_fails_once_the_file_is_gone_although_its_connections_go_on(self, tmp_path: Path) -> None:
+        repository = SqlJobRepository(engine_of(f"sqlite:///{tmp_path / 'limpid.sqlite3'}"))
+        repository.check()
+        (tmp_path / "limpid.sqlite3").unlink()
+
+        with pytest.raises(StorageError, match="file is gone"):
+            repository.check()
+
     def test_a_database_that_does_not_answer_is_a_storage_error(self, tmp_path: Path) -> None:
         (tmp_path / "limpid.sqlite3").mkdir()
         repository = SqlJobRepository(engine_of(f"sqlite:///{tmp_path / 'limpid.sqlite3'}"))

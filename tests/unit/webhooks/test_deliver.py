@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from cli.logs import JsonFormatter
 from core.outbound.addresses import parse_networks
 from core.outbound.client import OutboundClient
 from core.webhooks.deliver import CONCURRENCY, Courier
@@ -138,6 +140,20 @@ def test_attempt_that_was_taken_over_is_told_from_one_that_counts(caplog: pytest
         deliver(queue, secrets=[new_secret()])
 
     assert [record.message for record in caplog.records] == ["webhook attempt lost its lease"]
+
+
+def test_log_line_of_an_attempt_belongs_to_the_jobs_trace(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="core.webhooks")
+    caplog.handler.setFormatter(JsonFormatter())
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with web_server(lambda _: Reply(status=204)) as server:
+        deliver(
+            OneDelivery(delivery_to(server.url("/hook"), traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")),
+            secrets=[new_secret()],
+        )
+
+    (line,) = caplog.text.splitlines()
+    assert json.loads(line)["trace_id"] == trace_id
 
 
 def test_nothing_due_is_nothing_done() -> None:
