@@ -53,8 +53,10 @@ def _models(settings: Settings) -> Iterator[Check]:
         if is_installed(model, settings.resolved_models_dir):
             yield ok(name, f"installed; used by {', '.join(users)}")
             continue
-        is_bundled = find_model(model).origin is Origin.BUNDLED
-        remedy = "reinstall Limpid, which brings it" if is_bundled else f"get it with `limpid models pull {model}`"
+        remedy = {
+            Origin.BUNDLED: "reinstall Limpid, which brings it",
+            Origin.TRAINED: "train it (docs/training.md)",
+        }.get(find_model(model).origin, f"get it with `limpid models pull {model}`")
         judge = bad if DEFAULT_PRESET in users else note
         yield judge(name, f"not installed; for {', '.join(users)} {remedy}")
 

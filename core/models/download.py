@@ -49,7 +49,7 @@ def pull_model(
     from core.models.checkpoints import read_card
 
     if record.origin is Origin.BUNDLED or not record.files:
-        raise InvalidOptions(f"The model {record.name!r} comes with Limpid; there is nothing to pull.")
+        raise InvalidOptions(f"There is nothing to pull for the model {record.name!r}. {record.how_to_get}")
     folder = record.files_dir(models_dir)
     folder.mkdir(parents=True, exist_ok=True)
     is_converted = record.architecture is Architecture.TWO_STAGE_UNET

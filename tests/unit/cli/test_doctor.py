@@ -78,6 +78,13 @@ def test_model_that_only_some_presets_need_is_a_note(settings: Settings) -> None
     assert "limpid models pull dns48" in check.detail
 
 
+def test_model_that_is_for_the_operator_to_train_is_not_to_be_pulled(settings: Settings) -> None:
+    check = checks_of(settings)["model limpid-studio"]
+
+    assert "train it" in check.detail
+    assert "pull" not in check.detail
+
+
 def test_default_preset_without_its_model_is_bad(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
