@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, signals
+from celery.apps.worker import install_worker_term_handler
 from celery.beat import Scheduler
 from celery.platforms import SecurityWarning
 from celery.worker import state
@@ -98,7 +99,7 @@ def _run_worker(settings: Settings, queues: Sequence[str], concurrency: int, *, 
         signals.worker_process_shutdown.connect(say_goodbye)
     else:
         context.announce(queues, is_pool_child=False)
-    worker = app.Worker(
+    worker = _worker_class(app)(
         queues=list(queues),
         concurrency=concurrency,
         pool=ForkPool if is_forking else "solo",
@@ -114,10 +115,22 @@ def _run_worker(settings: Settings, queues: Sequence[str], concurrency: int, *, 
     logger.info("worker started", extra={"queues": ",".join(queues), "concurrency": concurrency})
     worker.start()
     context.leave()
+    logger.info("worker stopped")
     if worker.exitcode:
         raise SystemExit(worker.exitcode)
     if unusable.is_set():
         raise SystemExit(1)
+
+
+def _worker_class(app: Celery) -> Any:  # noqa: ANN401 - Celery has no types
+    """Celery's worker, but for the line of its own that it writes past the log when it is told to stop."""
+
+    class SilentWorker(app.Worker):  # type: ignore[misc]
+        def install_platform_tweaks(self, worker: Any) -> None:  # noqa: ANN401
+            super().install_platform_tweaks(worker)
+            install_worker_term_handler(worker, verbose=False)
+
+    return SilentWorker
 
 
 def _kibibytes(mebibytes: int | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -94,6 +95,21 @@ def test_a_process_at_its_limit_is_replaced_after_its_job(
     assert [(job.status, job.attempt) for job in ended] == [(JobStatus.SUCCEEDED, 1)] * 2
     first, second = stack.runs_of(GATED)
     assert first != second
+
+
+def test_a_worker_writes_nothing_but_its_log_from_its_start_to_its_stop(tmp_path: Path) -> None:
+    stack = Stack.open(tmp_path / "data", {"LIMPID_LOG_FORMAT": "json"})
+    log = stack.data_dir / "processes.log"
+    try:
+        worker = stack.start_worker(has_faults=False)
+        wait_until(lambda: b" ready." in log.read_bytes(), timeout_s=START_TIMEOUT_S, what="the start")
+
+        assert stack.stop(worker, signal.SIGTERM) == 0
+    finally:
+        stack.close()
+
+    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert events[-1]["message"] == "worker stopped"
 
 
 def test_a_process_below_its_limits_runs_job_after_job(tmp_path: Path, recording: Path) -> None:
