@@ -129,7 +129,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
         wait_until(running.is_ready, timeout_s=START_TIMEOUT_S, what="/readyz")
         yield running
     finally:
-        running.run("down", "-v")
+        running.run("--profile", "observe", "down", "-v")
 
 
 def write_noise(path: Path, frames: int = FRAMES) -> Path:
