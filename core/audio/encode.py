@@ -86,6 +86,11 @@ def encoded_rate(format: str, sample_rate: int) -> int:
     return sample_rate if rates is None else min((r for r in rates if r >= sample_rate), default=rates[-1])
 
 
+def keeps_overs(format: str, subtype: str) -> bool:
+    """True where samples beyond full scale stay as they are: in WAV with floats."""
+    return format == "wav" and subtype == "FLOAT"
+
+
 class AudioWriter:
     """Writes one file block by block; `frames_written` and `clipped_samples` say what went in.
 
@@ -124,7 +129,7 @@ class AudioWriter:
         self.channels = channels
         self.frames_written = 0
         self.clipped_samples = 0
-        self._keeps_overs = subtype == "FLOAT" and format == "wav"
+        self._keeps_overs = keeps_overs(format, subtype)
         self._input_rate = sample_rate
         self._resampler = StreamResampler(sample_rate, self.sample_rate, channels=channels)
         self._frames_encoded = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,13 +12,22 @@ from typing import Any
 import numpy as np
 
 from core.audio import dnsmos
+from core.audio.encode import keeps_overs
 from core.audio.envelope import EnvelopeMeter
 from core.audio.resample import resample_stream
 from core.dsp.chain import parse_chain, run_chain
 from core.dsp.levels import RmsAnalyser, RmsMatch
 from core.dsp.step import Step
 from core.enhancement.bandwidth import CarriedBand
-from core.enhancement.encodings import base_name, open_writer, plan_encodings, plan_listening_copies, produced
+from core.enhancement.common_gain import find_common_gain, gain_warning
+from core.enhancement.encodings import (
+    Encoding,
+    base_name,
+    open_writer,
+    plan_encodings,
+    plan_listening_copies,
+    produced,
+)
 from core.enhancement.levels import SignalMeter, source_warnings
 from core.enhancement.prepare import Prepared
 from core.enhancement.produced import ProducedFile
@@ -40,6 +49,7 @@ class Finished:
     output_levels: dict[str, dict[str, Any]]
     warnings: tuple[str, ...]
     comparison: dict[str, Any] | None  # with the reference
+    gain: float  # that all outputs have in common; 1 unless several of them would have been clipped
 
 
 def finish(
@@ -55,8 +65,9 @@ def finish(
 ) -> Finished:
     """Mix by `strength`, run the chain, encode. `estimates` holds stem after stem, each with every channel.
 
-    The outputs have exactly the input's length, rate and channels. The residual is the input less all outputs. The
-    first of them, and the input, are compared with the clean `reference`, a signal like the input.
+    The outputs have exactly the input's length, rate and channels. The residual is the input less all outputs. Where
+    several outputs would be clipped by a format, one gain turns all of them down. The first of them, and the input, are
+    compared with the clean `reference`, a signal like the input.
     """
     native = prepared.native
     steps = _steps_for(native, options)
@@ -84,21 +95,24 @@ def finish(
     }
     scorers = _scorers((BEFORE, *stems), native, options=options)
     comparison = None if reference is None else ReferenceMeter(native.sample_rate, native.channels)
+    results = partial(_results, native, chained, stems, has_residual=options.residual)
+    gain = 1.0
+    if len(roles) > 1 and any(_may_clip(encoding) for encoding in encodings):
+        gain = find_common_gain(_watched(results(), partial(on_fraction, 0.0)))
     with ExitStack() as stack:
         writers = [stack.enter_context(open_writer(encoding, prepared)) for encoding in encodings]
         position = 0
-        for blocks in zip(*(_cut(stream()) for stream in chained), strict=True):
-            stop = position + blocks[0].shape[1]
-            signals = dict(zip(stems, blocks, strict=True))
+        for signals in results():
+            stop = position + signals[stems[0]].shape[1]
+            if gain != 1:
+                signals = {role: signal * np.float32(gain) for role, signal in signals.items()}
             signals[BEFORE] = native.read(position, stop)
-            if options.residual:
-                signals[RESIDUAL] = signals[BEFORE] - np.sum(blocks, axis=0, dtype=np.float32)
             for subject, meter in meters.items():
                 meter.update(signals[subject])
             for subject, outline in outlines.items():
                 outline.update(signals[subject])
             if comparison is not None and reference is not None:
-                comparison.update(reference.read(position, stop), before=signals[BEFORE], after=blocks[0])
+                comparison.update(reference.read(position, stop), before=signals[BEFORE], after=signals[stems[0]])
             for subject, scorer in scorers.items():
                 scorer.update(signals[subject])
             for encoding, writer in zip(encodings, writers, strict=True):
@@ -121,8 +135,10 @@ def finish(
         input_levels=levels.pop(BEFORE),
         output_levels=levels,
         comparison=None if comparison is None else comparison.result(),
+        gain=gain,
         warnings=source_warnings(measured[BEFORE].figures, sample_rate=native.sample_rate)
         + _missing_package(options)
+        + gain_warning(gain)
         + _clipping_warning(
             {
                 encoding.name: writer.clipped_samples
@@ -131,6 +147,36 @@ def finish(
             }
         ),
     )
+
+
+def _results(
+    native: ScratchSignal,
+    chained: Sequence[Callable[[], Iterator[FloatArray]]],
+    stems: Sequence[str],
+    *,
+    has_residual: bool,
+) -> Iterator[dict[str, FloatArray]]:
+    """Block by block what each role is: the stems, and the residual where it is wanted."""
+    position = 0
+    for blocks in zip(*(_cut(stream()) for stream in chained), strict=True):
+        stop = position + blocks[0].shape[1]
+        signals = dict(zip(stems, blocks, strict=True))
+        if has_residual:
+            signals[RESIDUAL] = native.read(position, stop) - np.sum(blocks, axis=0, dtype=np.float32)
+        yield signals
+        position = stop
+
+
+def _may_clip(encoding: Encoding) -> bool:
+    """True for a result in a format that ends at full scale."""
+    return encoding.role == encoding.signal and not keeps_overs(encoding.format, encoding.subtype)
+
+
+def _watched(results: Iterable[dict[str, FloatArray]], on_block: Callable[[], None]) -> Iterator[FloatArray]:
+    """The signals one by one; a cancelled job stops in `on_block`."""
+    for signals in results:
+        on_block()
+        yield from signals.values()
 
 
 def _scorers(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from core.audio.segments import SegmentJoiner, split_segments
+from core.enhancement.common_gain import gain_db
 from core.enhancement.finish import finish
 from core.enhancement.prepare import Prepared, prepare, select_group
 from core.enhancement.produced import ProducedFile
@@ -120,6 +121,7 @@ def run_pipeline(
             "tonal_ratio": prepared.tonal_ratio,
         },
         "outputs": finished.output_levels,
+        "gain_db": gain_db(finished.gain),
         "reference": finished.comparison,
         "model": info
         and {

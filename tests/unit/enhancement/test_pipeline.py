@@ -190,6 +190,35 @@ def test_stems_and_residual_sum_to_the_mix_below_90_db(tmp_path: Path, subtype: 
     assert 20 * np.log10(np.sqrt(np.mean(difference**2)) + 1e-12) < -90
 
 
+@pytest.mark.parametrize("outputs", [[{"subtype": "PCM_16"}], [{"format": "flac"}, {"subtype": "FLOAT"}]])
+def test_outputs_that_would_clip_are_turned_down_together(tmp_path: Path, outputs: list[dict[str, Any]]) -> None:
+    wav = np.clip(np.round(4 * noise(9_000, 2) * 2**15) / 2**15, -1, 1 - 2**-15).astype(np.float32)
+    engine = GainEnhancer([1.5, -0.9], sample_rate=44_100, channels=2)
+
+    result = run(tmp_path, wav, 44_100, engine, overrides={"residual": True}, outputs=outputs)
+
+    parts = [read(result, index)[0] for index in range(0, len(result.files), len(outputs))]
+    gain = 10 ** (result.report["gain_db"] / 20)
+    difference = sum(parts) - gain * wav
+    assert gain == pytest.approx(1 / 1.5, rel=1e-3)
+    assert 20 * np.log10(np.sqrt(np.mean(difference**2))) < -90
+    np.testing.assert_allclose(parts[0], 1.5 * gain * wav, atol=2**-15)
+    assert [warning for warning in result.warnings if "outputs" in warning or "full scale" in warning] == [
+        "All outputs were turned down by 3.5 dB together: so none of them is clipped, and they still add up to the "
+        "recording, turned down as much. WAV with subtype FLOAT keeps the level."
+    ]
+
+
+def test_outputs_in_float_keep_their_level_whatever_it_is(tmp_path: Path) -> None:
+    wav = np.clip(4 * noise(9_000, 2), -1, 1)
+    engine = GainEnhancer([1.5, -0.5], sample_rate=44_100, channels=2)
+
+    result = run(tmp_path, wav, 44_100, engine, outputs=[{"subtype": "FLOAT"}])
+
+    assert result.report["gain_db"] == 0
+    assert level_dbfs(read(result)[0] - 1.5 * wav) < NULL_DBFS
+
+
 @pytest.mark.parametrize("bandwidth", ["keep", "model"])
 @pytest.mark.parametrize("sample_rate", [8_000, 44_100, 48_000])
 def test_output_has_no_delay_by_cross_correlation(tmp_path: Path, sample_rate: int, bandwidth: str) -> None:

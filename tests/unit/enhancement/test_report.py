@@ -233,7 +233,7 @@ def test_samples_that_formats_had_to_clip_are_told_of_once_for_all_files(tmp_pat
     tone = 1.5 * np.sin(2 * np.pi * 100 * np.arange(RATE) / RATE)[None].astype(np.float32)
     beyond = np.count_nonzero(np.abs(tone) > 1)
 
-    result = run(tmp_path, tone, model=False, outputs=formats, chain=[], residual=True)
+    result = run(tmp_path, tone, model=False, outputs=formats, chain=[])
 
     [warning] = [text for text in result.warnings if "beyond full scale" in text]
     assert warning == (
