@@ -21,6 +21,7 @@ from core.backend import Backend
 from core.duplicates import find_result
 from core.errors import Conflict, NotFound
 from core.idempotency import IdempotentAttempt, fingerprint_of, parse_key
+from core.job_desk import JobDesk
 from core.jobs import InputFile, Job
 from core.object_keys import input_key
 from core.options import EnhanceOptions
@@ -29,7 +30,6 @@ from core.repository import has_job
 from core.retention import check_not_expired
 from core.services import (
     InputUpload,
-    JobDesk,
     JobRequest,
     check_request,
     file_at,

@@ -23,13 +23,13 @@ from core.fleet.fleet_sql import SqlFleet
 from core.fleet.installed import InstalledModels
 from core.idempotency import IdempotencyRepository
 from core.idempotency_sql import SqlIdempotencyRepository
+from core.job_desk import JobDesk
 from core.monitoring.census import CensusTaker
 from core.monitoring.census_sql import SqlCensusTaker
 from core.outbound.client import OutboundClient
 from core.queue import JobQueue
 from core.queue_celery import CeleryJobQueue
 from core.repository_sql import SqlJobRepository
-from core.services import JobDesk
 from core.settings import Settings
 from core.sources.source import Sources
 from core.storage import ObjectStore

@@ -17,7 +17,7 @@ from core.access.keys import Caller
 from core.audio.isolation import probe_isolated
 from core.errors import Gone, InputTooLarge, ModelUnavailable, NotFound, QueueError, StorageError, UnsupportedMedia
 from core.file_names import safe_file_name
-from core.fleet.installed import InstalledModels
+from core.job_desk import JobDesk
 from core.jobs import BatchPlace, Device, InputFile, Job, JobStatus, Lane, Progress
 from core.model_catalogue import Origin, find_model
 from core.monitoring.tracing import current_traceparent, span
@@ -26,7 +26,7 @@ from core.options import EnhanceOptions, resolve_options
 from core.outbound.client import OutboundClient
 from core.outbound.fetch import ANY_MEDIA_TYPE, name_of
 from core.presets import DEFAULT_PRESET
-from core.queue import JobQueue, job_queue_name
+from core.queue import job_queue_name
 from core.repository import JobRepository
 from core.settings import Settings
 from core.storage import ObjectStore
@@ -48,21 +48,6 @@ class JobRequest:
     dedupe: bool = False  # an earlier job's result will do, if it would be the same
     webhook: Webhook | None = None
     batch: BatchPlace | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobDesk:
-    """What the use cases that make a job work with.
-
-    `installed` knows the workers' models; None stands for those of this machine.
-    """
-
-    store: ObjectStore
-    jobs: JobRepository
-    queue: JobQueue
-    outbound: OutboundClient
-    settings: Settings
-    installed: InstalledModels | None = None
 
 
 class InputUpload:

@@ -108,12 +108,23 @@ def test_package_inits_are_empty_but_for_a_docstring() -> None:
     assert [name for name, tree in inits.items() if not all(_is_docstring(node) for node in tree.body)] == []
 
 
-def test_importing_the_api_loads_no_engine() -> None:
-    script = "import sys, api.main; print('\\n'.join(sys.modules))"
-
+def modules_loaded_with(module: str) -> list[str]:
+    script = f"import sys, {module}; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout.splitlines()
 
-    loaded = done.stdout.splitlines()
+
+def test_importing_the_worker_loads_no_numpy() -> None:
+    """Its parent process stays light, and no fork inherits threads of a numeric library."""
+    loaded = modules_loaded_with("worker.app")
+
+    assert "worker.app" in loaded
+    assert not {"numpy", "scipy", "torch"} & set(loaded)
+
+
+def test_importing_the_api_loads_no_engine() -> None:
+    loaded = modules_loaded_with("api.main")
+
     assert "api.main" in loaded
     assert not [name for name in loaded for heavy in FORBIDDEN_TO_THE_API if is_within(name, heavy)]
     # What a stranger's file could make crash: it is decoded in a process of its own.

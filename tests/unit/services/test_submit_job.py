@@ -24,11 +24,12 @@ from core.errors import (
     UnsupportedMedia,
 )
 from core.ids import new_id
+from core.job_desk import JobDesk
 from core.jobs import Device, InputFile, Job, JobStatus, Lane
 from core.model_catalogue import MODELS
 from core.options import resolve_options
 from core.outbound.client import OutboundClient
-from core.services import InputUpload, JobDesk, JobRequest, cancel_job, submit_job
+from core.services import InputUpload, JobRequest, cancel_job, submit_job
 from core.settings import Settings
 from tests.fakes import FakeJobQueue, FakeJobRepository, FakeObjectStore, fake_resolve
 
