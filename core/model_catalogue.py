@@ -12,12 +12,12 @@ Weights that are not bundled lie in the models folder:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.demucs_models import DEMUCS_RECORDS
-from core.errors import NotFound
+from core.errors import InvalidOptions, NotFound
 from core.model_record import Architecture as Architecture
 from core.model_record import Bag as Bag
 from core.model_record import ModelRecord as ModelRecord
@@ -247,3 +247,12 @@ ALIASES: Mapping[str, ModelAlias] = {
         note="There is no quantised htdemucs; htdemucs runs in its place, by default with shifts 0 and overlap 0.1.",
     ),
 }
+
+
+def check_stems(stems: Sequence[str], *, available: Sequence[str], model: str) -> tuple[str, ...]:
+    """Return `stems` as they are; InvalidOptions when one is unknown or named twice, or there is none."""
+    unknown = sorted(set(stems) - set(available))
+    if unknown or not stems or len(set(stems)) != len(stems):
+        what = f"unknown: {', '.join(unknown)}" if unknown else "each may be named once, and one at least"
+        raise InvalidOptions(f"stems = {', '.join(stems)} ({what}). Stems of {model}: {', '.join(available)}.")
+    return tuple(stems)

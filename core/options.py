@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from core.dsp.chain import chain_as_json, parse_chain
 from core.dsp.levels import PeakNormalize, RmsMatch, RmsNormalize
 from core.errors import InvalidOptions
-from core.model_catalogue import find_model
+from core.model_catalogue import check_stems, find_model
 from core.operator_defaults import NO_DEFAULTS, OperatorDefaults
 from core.presets import Precision, find_preset
 
@@ -120,6 +120,9 @@ def resolve_options(
         options = EnhanceOptions.model_validate(values)
     except ValidationError as error:
         raise InvalidOptions(_describe(error)) from None
+    if options.model is not None and options.stems is not None:
+        record = find_model(options.model)
+        check_stems(options.stems, available=record.stems, model=record.name)
     steps = parse_chain(options.chain)
     for step in steps:
         if isinstance(step, OWN_LEVEL_STEPS) and step.enabled:

@@ -22,7 +22,7 @@ from core.enhancement.protocol import (
     SignalStatistics,
 )
 from core.errors import InvalidOptions
-from core.model_catalogue import Bag
+from core.model_catalogue import Bag, check_stems
 from core.models.precision import Bfloat16Inside, bfloat16_products, flash_attention
 
 if TYPE_CHECKING:
@@ -165,15 +165,6 @@ def check_settings(*, shifts: int, overlap: float) -> None:
         raise InvalidOptions(f"shifts = {shifts} is not in 0..{MAX_SHIFTS}.")
     if not 0 <= overlap <= MAX_OVERLAP:
         raise InvalidOptions(f"overlap = {overlap} is not in 0..{MAX_OVERLAP}.")
-
-
-def check_stems(stems: Sequence[str], *, available: Sequence[str], model: str) -> tuple[str, ...]:
-    """Return `stems` as they are; InvalidOptions when one is unknown or named twice, or there is none."""
-    unknown = sorted(set(stems) - set(available))
-    if unknown or not stems or len(set(stems)) != len(stems):
-        what = f"unknown: {', '.join(unknown)}" if unknown else "each may be named once, and one at least"
-        raise InvalidOptions(f"stems = {', '.join(stems)} ({what}). Stems of {model}: {', '.join(available)}.")
-    return tuple(stems)
 
 
 def plan_segments(bag: BagOfModels, *, overlap: float) -> SegmentPlan:
