@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from core.errors import StorageError
@@ -22,6 +22,7 @@ SQLITE_BUSY_TIMEOUT_S = 30.0
 POSTGRES_CONNECT_TIMEOUT_S = 5
 
 _WRITES = "limpid_writes"
+_NOT_MIGRATED = ("42P01", "42703")  # Postgres' undefined_table and undefined_column
 _MIGRATION_LOCK = 0x4C494D50  # "LIMP": any number that no other application takes
 
 
@@ -127,3 +128,7 @@ def _answered() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise StorageError("The database did not answer.") from error
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) not in _NOT_MIGRATED:
+            raise
+        raise StorageError("The database lacks a table or column: it is not migrated to this version.") from error

@@ -32,6 +32,14 @@ class TestPostgresRepository(RepositoryContract, SweepContract, RaceContract, Re
         with pytest.raises(InvalidInput):
             repository.add(make_job(preset="a\x00b"))
 
+    def test_a_database_that_is_not_migrated_yet_is_a_storage_error(self, empty_postgres_database: str) -> None:
+        repository = SqlJobRepository(engine_of(empty_postgres_database))
+
+        with pytest.raises(StorageError, match="not migrated"):
+            repository.list()
+
+        repository.close()
+
     def test_a_server_that_does_not_answer_is_a_storage_error(self) -> None:
         repository = SqlJobRepository(engine_of(f"postgresql://postgres@127.0.0.1:{free_port()}/limpid"))
 
