@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import WavLMConfig, WavLMModel
+from transformers import WavLMModel
 
 from core.enhancement.finally_speech import FinallyEnhancer
 from core.enhancement.protocol import SignalStatistics
@@ -15,8 +15,8 @@ from core.errors import ModelUnavailable
 from core.models.finally_speech.features import WAVLM_FOLDER, load_features
 from core.models.finally_speech.generator import FinallyGenerator
 from core.models.finally_speech.released import COMPONENTS, convert_checkpoint
+from tests.small_wavlm import WIDTH, save_small_wavlm
 
-WIDTH = 16
 ARGUMENTS = {
     "feature_width": WIDTH,
     "sizes": {
@@ -35,21 +35,8 @@ ARGUMENTS = {
 @pytest.fixture(scope="module")
 def wavlm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, WavLMModel]:
     """A models folder and the random model in it, which has WavLM-large's structure in small."""
-    torch.manual_seed(0)
-    config = WavLMConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=4,
-        num_conv_pos_embedding_groups=2,
-        do_stable_layer_norm=True,
-        feat_extract_norm="layer",
-    )
-    model = WavLMModel(config).eval()
     folder = tmp_path_factory.mktemp("models")
-    model.save_pretrained(folder / WAVLM_FOLDER)
+    model = save_small_wavlm(folder, layers=2)
     return folder, model
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from transformers import WavLMConfig, WavLMModel
+from transformers import WavLMModel
 
 from core.enhancement.protocol import SignalStatistics
 from core.errors import InvalidOptions, ModelUnavailable
@@ -17,6 +17,7 @@ from core.models.band_split_lstm import BandSplitLstm
 from core.models.checkpoints import CheckpointCard, load_checkpoint, load_model, save_checkpoint
 from core.models.finally_speech.features import WAVLM_FOLDER
 from core.models.finally_speech.generator import FinallyGenerator
+from tests.small_wavlm import WIDTH, save_small_wavlm
 from training.adversary import Adversary
 from training.generation.features import open_compared, open_heard
 from training.generation.losses import build_generation_loss
@@ -29,7 +30,6 @@ from training.losses.lmos import magnitude_distance
 from training.systems import load_checkpoint_engine
 from training.tasks import load_any_recipe
 
-WIDTH = 16
 SIZES = (
     "{spectral_widths: [2, 4], spectral_depth: 1, post_depth: 1, channels: 16, wave_widths: [8, 8], wave_depth: 1, "
     "mask_widths: [2, 4], mask_depth: 1, upsample_widths: [8, 8, 8, 8, 8], upsample_bottom: 8}"
@@ -63,20 +63,8 @@ def _without_dnsmos(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with a random WavLM of WavLM-large's structure in small."""
-    torch.manual_seed(0)
-    config = WavLMConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=16,
-        conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=4,
-        num_conv_pos_embedding_groups=2,
-        do_stable_layer_norm=True,
-        feat_extract_norm="layer",
-    )
     folder = tmp_path_factory.mktemp("models")
-    WavLMModel(config).save_pretrained(folder / WAVLM_FOLDER)
+    save_small_wavlm(folder, layers=3)
     return folder
 
 

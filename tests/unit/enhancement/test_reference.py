@@ -16,7 +16,7 @@ from core.enhancement.pipeline import run_pipeline
 from core.enhancement.protocol import FloatArray
 from core.errors import InvalidAudio, InvalidOptions, UnsupportedMedia
 from core.options import resolve_options
-from tests.unit.enhancement.test_pipeline import GainEnhancer
+from tests.unit.enhancement.pipeline_runs import GainEnhancer
 
 RATE = 16_000
 SECONDS = 4.0
