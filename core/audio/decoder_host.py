@@ -40,7 +40,7 @@ def main(control_fd: int, limits: DecoderLimits) -> None:
     """Fork a decoder for each connection that comes over the control socket, until its other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent, whose end is ours
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the guards
+    signal.signal(signal.SIGCHLD, _reap)
     with socket.socket(fileno=control_fd) as control:
         while True:
             _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -51,6 +51,13 @@ def main(control_fd: int, limits: DecoderLimits) -> None:
                 control.close()
                 _guard(socket.socket(fileno=descriptor), limits)
             os.close(descriptor)
+
+
+def _reap(*_: object) -> None:
+    """Wait for guards that have ended: ignoring their signal would do too, but then nobody knew their CPU time."""
+    with suppress(ChildProcessError):  # none is left
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
 
 
 def _guard(connection: socket.socket, limits: DecoderLimits) -> NoReturn:

@@ -62,6 +62,12 @@ def decoder_pid(host: DecoderHost) -> int:
     return decoder
 
 
+def cpu_seconds_of_ended_children(host: DecoderHost) -> float:
+    """User and system time (proc(5)) of all that the host has waited for."""
+    fields = Path(f"/proc/{host.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
+
+
 @pytest.mark.parametrize("format", ["wav", "flac", "mp3", "m4a", "opus"])
 def test_sound_facts_and_tags_are_those_of_a_decoder_in_this_process(tmp_path: Path, format: str) -> None:
     path = write_file(tmp_path / f"talk.{format}", band_limited_noise(RATE, RATE, channels=2), sample_rate=RATE)
@@ -175,6 +181,16 @@ def test_killed_host_is_replaced(source: Source, host: DecoderHost) -> None:
     with closing(IsolatedDecoder(source, host=host)) as next_one:
         assert next_one.probe.frames == LONG_FRAMES
     assert host.pid != first
+
+
+def test_cpu_time_of_decoders_is_known_after_their_end(tmp_path: Path, host: DecoderHost) -> None:
+    path = write_file(tmp_path / "talk.flac", band_limited_noise(60 * RATE, RATE), sample_rate=RATE)
+
+    with Source(path) as opened, closing(IsolatedDecoder(opened, name="talk.flac", host=host)) as decoder:
+        frames = sum(piece.shape[-1] for piece in decoder.pieces())
+
+    assert frames == 60 * RATE
+    wait_until(lambda: cpu_seconds_of_ended_children(host) > 0.02, timeout_s=10, what="the decoder is accounted for")
 
 
 def test_decoder_ends_when_its_sound_is_no_longer_wanted(source: Source, host: DecoderHost) -> None:
