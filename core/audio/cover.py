@@ -6,12 +6,11 @@ import base64
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-import av
 import av.error
 
-from core.audio.pyav import DEMUXERS, is_cover
+from core.audio.pyav import is_cover, open_container
 from core.audio.source import Source
 
 MAX_COVER_BYTES = 8 * 2**20  # half of what a FLAC block can hold; larger ones are left out
@@ -40,9 +39,7 @@ def read_cover(source: Path | BinaryIO) -> Cover | None:
     with Source(source) as opened:
         cover = None
         try:
-            with av.open(
-                cast(BinaryIO, opened), "r", options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
-            ) as container:
+            with open_container(opened, is_for_sound=False) as container:
                 for stream in container.streams.video:
                     codec = stream.codec_context
                     if not is_cover(stream) or codec.name not in _MEDIA_TYPES:

@@ -31,7 +31,7 @@ from core.errors import InvalidAudio, InvalidOptions, UnsupportedMedia
 SLOWEST_RTF = 0.5
 """A decoder that takes longer than this for a second of sound, over the whole of it, is not at work on a recording."""
 
-PIECE_FRAMES = 16_384
+PIECE_FRAMES = 32_768
 READ_BYTES = 256 * 1024
 _STATM = Path("/proc/self/statm")
 

@@ -24,6 +24,7 @@ UNKNOWN_FRAMES = 2**62  # libsndfile gives the largest integer for a FLAC stream
 LOSSLESS_SUBTYPES = frozenset(
     {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}
 )
+_SHORT_LEVELS = np.float32(2**15)
 _SUBTYPE_NAMES = {"ALAC_16": "PCM_16", "ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32"}
 
 
@@ -84,12 +85,17 @@ class SndfileDecoder:
     def _read(self) -> FloatArray:
         if self._failed:
             return np.empty((self.channels, 0), np.float32)
+        # libsndfile reads integers of 16 bits as they lie in the file, and anything else through a buffer of 8 KiB.
+        is_short = self._file.subtype == "PCM_16"
         try:
-            frames = self._file.read(self._piece_frames, dtype="float32", always_2d=True)
+            frames = self._file.read(self._piece_frames, dtype="int16" if is_short else "float32", always_2d=True)
         except soundfile.LibsndfileError:
             self._failed = True
             return np.empty((self.channels, 0), np.float32)
-        return np.ascontiguousarray(frames.T)
+        wav = np.ascontiguousarray(frames.T, dtype=np.float32)
+        if is_short:
+            wav /= _SHORT_LEVELS
+        return wav
 
     def _describe(self, container: str) -> AudioProbe:
         subtype: str = self._file.subtype

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-import av
 import av.error
 
-from core.audio.pyav import DEMUXERS
+from core.audio.pyav import open_container
 from core.audio.source import Source
 
 TAG_NAMES = ("title", "artist", "album", "date", "genre", "comment", "copyright", "tracknumber")
@@ -24,9 +23,7 @@ def read_tags(source: Path | BinaryIO, *, track: int = 1) -> dict[str, str]:
     """
     with Source(source) as opened:
         try:
-            with av.open(
-                cast(BinaryIO, opened), "r", options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
-            ) as container:
+            with open_container(opened, is_for_sound=False) as container:
                 found = dict(container.metadata)
                 if len(container.streams.audio) >= track:
                     found = dict(container.streams.audio[track - 1].metadata) | found
