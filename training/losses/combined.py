@@ -11,7 +11,9 @@ from core.errors import InvalidOptions
 from training.losses.disturbance import disturbance_loss
 from training.losses.intelligibility import estoi_loss
 from training.losses.loudness import loudness_loss
+from training.losses.mos_lqo import mos_lqo_loss
 from training.losses.multi_resolution_stft import multi_resolution_stft_loss
+from training.losses.opinion import opinion_loss
 from training.losses.spectral import (
     compressed_magnitude_l1_loss,
     compressed_magnitude_loss,
@@ -25,7 +27,9 @@ from training.losses.waveform import l1_loss, si_sdr_loss, snr_loss
 SAMPLE_RATE = 16000
 LOUDNESS = "loudness"
 STAGE_MAE = "stage_mae"
-SPEECH_RATE_LOSSES = frozenset({"compressed_magnitude", "compressed_spectrum", "estoi", "disturbance"})
+SPEECH_RATE_LOSSES = frozenset(
+    {"compressed_magnitude", "compressed_spectrum", "estoi", "disturbance", "mos_lqo", "opinion"}
+)
 """What has bands or weights at fixed frequencies and computes them for 16 kHz."""
 
 LOSSES: Mapping[str, Loss] = {
@@ -39,6 +43,8 @@ LOSSES: Mapping[str, Loss] = {
     "compressed_spectrum": compressed_spectrum_loss,
     "estoi": estoi_loss,
     "disturbance": disturbance_loss,
+    "mos_lqo": mos_lqo_loss,
+    "opinion": opinion_loss,
 }
 
 

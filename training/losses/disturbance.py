@@ -33,7 +33,7 @@ EPSILON = 1e-8
 
 
 @lru_cache(maxsize=4)
-def _bark_bands(device: torch.device) -> tuple[Tensor, Tensor]:
+def bark_bands(device: torch.device) -> tuple[Tensor, Tensor]:
     """Return band weights (48, 257), each bin in at least one band, and the hearing threshold of each band (48, 1)."""
     bins_hz = torch.linspace(0, SAMPLE_RATE / 2, N_FFT // 2 + 1, device=device)
     bark = 7 * torch.asinh(bins_hz / 650)
@@ -49,14 +49,21 @@ def _bark_bands(device: torch.device) -> tuple[Tensor, Tensor]:
     return weights, 10 ** (threshold_db / 10).unsqueeze(1)
 
 
-def _power_spectrum(wav: Tensor) -> Tensor:
+def power_spectrum(wav: Tensor) -> Tensor:
     window = torch.hann_window(N_FFT, device=wav.device)
     return torch.stft(wav, N_FFT, HOP_LENGTH, window=window, return_complex=True).abs().square()
 
 
-def _loudness(power: Tensor, threshold: Tensor) -> Tensor:
+def loudness(power: Tensor, threshold: Tensor) -> Tensor:
     audible = (0.5 + 0.5 * power / threshold).clamp(min=1.0)
     return LOUDNESS_SCALE * (threshold / 0.5) ** LOUDNESS_EXPONENT * (audible**LOUDNESS_EXPONENT - 1)
+
+
+def asymmetry(p_estimate: Tensor, p_clean: Tensor) -> Tensor:
+    """Return by how much more a difference counts where the estimate has more power than the clean speech, 0 to 12."""
+    ratio = ((p_estimate + ASYMMETRY_OFFSET) / (p_clean + ASYMMETRY_OFFSET)) ** ASYMMETRY_EXPONENT
+    low, high = ASYMMETRY_RANGE
+    return torch.where(ratio < low, 0.0, ratio.clamp(max=high))
 
 
 def disturbance_loss(estimate: Tensor, clean: Tensor) -> Tensor:
@@ -64,21 +71,18 @@ def disturbance_loss(estimate: Tensor, clean: Tensor) -> Tensor:
 
     A mean over frames, with the clean speech at 79 dB SPL. Silent clean speech gives 0.
     """
-    weights, threshold = _bark_bands(clean.device)
-    of_clean, of_estimate = _power_spectrum(clean), _power_spectrum(estimate)
+    weights, threshold = bark_bands(clean.device)
+    of_clean, of_estimate = power_spectrum(clean), power_spectrum(estimate)
     frame_power = of_clean.sum(1)  # (B, N)
     is_speech = frame_power > frame_power.amax(-1, keepdim=True) * 10 ** (-SPEECH_RANGE_DB / 10)
     level = (frame_power * is_speech).sum(-1) / is_speech.sum(-1).clamp(min=1)
     gain = torch.where(level > EPSILON, 10 ** (SPEECH_LEVEL_DB / 10) / level.clamp(min=EPSILON), 0.0)[:, None, None]
     p_clean, p_estimate = weights @ (gain * of_clean), weights @ (gain * of_estimate)
-    l_clean, l_estimate = _loudness(p_clean, threshold), _loudness(p_estimate, threshold)
+    l_clean, l_estimate = loudness(p_clean, threshold), loudness(p_estimate, threshold)
     masked = MASKED_SHARE * torch.minimum(l_clean, l_estimate)
     heard = ((l_estimate - l_clean).abs() - masked).clamp(min=0)
     symmetric = (heard.square().sum(1) + EPSILON).sqrt()
-    ratio = ((p_estimate + ASYMMETRY_OFFSET) / (p_clean + ASYMMETRY_OFFSET)) ** ASYMMETRY_EXPONENT
-    low, high = ASYMMETRY_RANGE
-    added = torch.where(ratio < low, 0.0, ratio.clamp(max=high))
-    asymmetric = (heard * added).sum(1)
+    asymmetric = (heard * asymmetry(p_estimate, p_clean)).sum(1)
     return (SYMMETRIC_WEIGHT * _saturate(symmetric) + ASYMMETRIC_WEIGHT * _saturate(asymmetric)).mean()
 
 

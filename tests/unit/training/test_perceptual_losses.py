@@ -1,4 +1,4 @@
-"""The losses after ESTOI and PESQ: they agree with the measures, and they count what ears notice."""
+"""The losses after ESTOI, PESQ and DNSMOS: they agree with the measures, and they count what ears notice."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from training import metrics
 from training.losses.combined import Loss
 from training.losses.disturbance import disturbance_loss
 from training.losses.intelligibility import estoi_loss
+from training.losses.mos_lqo import mos_lqo, mos_lqo_loss
+from training.losses.opinion import installed_network, opinion_loss
 
 SAMPLE_RATE = 16000
 LENGTH = 2 * SAMPLE_RATE
@@ -105,3 +107,45 @@ def test_disturbance_gradient_is_finite_for_silence() -> None:
 
     assert estimate.grad is not None
     assert torch.isfinite(estimate.grad).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_mos_lqo_follows_wide_band_pesq(seed: int) -> None:
+    speech = speechlike(seed)
+    noisy = [speech + white_noise(level) for level in (0.001, 0.003, 0.01, 0.03, 0.1)]
+
+    ours = [float(mos_lqo(wav, speech)) for wav in noisy]
+    measured = [metrics.pesq_wideband(wav[0].numpy(), speech[0].numpy()) for wav in noisy]
+
+    assert ours == sorted(ours, reverse=True)
+    assert ours == pytest.approx(measured, abs=0.8)
+
+
+def test_mos_lqo_of_equal_signals_is_the_best_score_at_any_level() -> None:
+    speech = speechlike()
+
+    scores = torch.cat([mos_lqo(0.01 * speech, speech), mos_lqo(speech, speech)])
+
+    assert scores.tolist() == pytest.approx([4.64, 4.64], abs=0.01)
+
+
+def test_mos_lqo_gradient_is_finite_for_silence_and_for_less_than_a_split() -> None:
+    estimate = torch.zeros(2, 4000, requires_grad=True)
+
+    mos_lqo_loss(estimate, torch.cat((speechlike()[:, :4000], torch.zeros(1, 4000)))).backward()
+
+    assert estimate.grad is not None
+    assert torch.isfinite(estimate.grad).all()
+    assert estimate.grad[1].abs().sum() == 0  # nothing is asked of what accompanies no speech
+
+
+def test_opinion_loss_teaches_the_estimate_alone() -> None:
+    estimate = (speechlike() + white_noise(0.01)).requires_grad_()
+
+    loss = opinion_loss(estimate, speechlike())
+    loss.backward()
+
+    assert 0 < loss.item() < 4
+    assert estimate.grad is not None
+    assert estimate.grad.abs().sum() > 0
+    assert not any(parameter.requires_grad for parameter in installed_network(torch.device("cpu")).parameters())
