@@ -42,7 +42,7 @@ class BandSplitLstmEnhancer(WaveformEngine[BandSplitLstm]):
         self, network: BandSplitLstm, card: CheckpointCard, *, device: str = "cpu", is_fast: bool = False
     ) -> None:
         segment = plan_segments(network, sample_rate=card.sample_rate)
-        super().__init__(network, card, segment=segment, device=device, is_fast=is_fast)
+        super().__init__(network, card, segment=segment, shrinks_speech=True, device=device, is_fast=is_fast)
 
     @classmethod
     def from_checkpoint(cls, path: Path, *, device: str = "cpu", is_fast: bool = False) -> BandSplitLstmEnhancer:

@@ -14,7 +14,12 @@ from core.models.precision import bfloat16_products
 
 
 def describe_checkpoint(
-    card: CheckpointCard, *, segment: SegmentPlan, keeps_music: bool = False, is_fast: bool = False
+    card: CheckpointCard,
+    *,
+    segment: SegmentPlan,
+    shrinks_speech: bool = False,
+    keeps_music: bool = False,
+    is_fast: bool = False,
 ) -> EnhancerInfo:
     """Return what a mono denoiser of the checkpoint states about itself."""
     return EnhancerInfo(
@@ -25,6 +30,7 @@ def describe_checkpoint(
         segment=segment,
         weights_sha256=card.weights_sha256 or None,
         licence=card.licence,
+        shrinks_speech=shrinks_speech,
         keeps_music=keeps_music,
         is_fast=is_fast,
     )
@@ -61,6 +67,7 @@ class WaveformEngine(Generic[Network]):
         card: CheckpointCard,
         *,
         segment: SegmentPlan,
+        shrinks_speech: bool = False,
         keeps_music: bool = False,
         device: str = "cpu",
         is_fast: bool = False,
@@ -68,7 +75,9 @@ class WaveformEngine(Generic[Network]):
         self._network = network.to(device).eval()
         self._device = torch.device(device)
         self._reference_level_db = card.reference_level_db
-        self._info = describe_checkpoint(card, segment=segment, keeps_music=keeps_music, is_fast=is_fast)
+        self._info = describe_checkpoint(
+            card, segment=segment, shrinks_speech=shrinks_speech, keeps_music=keeps_music, is_fast=is_fast
+        )
 
     @property
     def info(self) -> EnhancerInfo:

@@ -41,7 +41,7 @@ class MaskCnnEnhancer(WaveformEngine[MaskCnn]):
 
     def __init__(self, network: MaskCnn, card: CheckpointCard, *, device: str = "cpu") -> None:
         segment = plan_segments(network, sample_rate=card.sample_rate)
-        super().__init__(network, card, segment=segment, device=device)
+        super().__init__(network, card, segment=segment, shrinks_speech=True, device=device)
 
     @classmethod
     def from_checkpoint(cls, path: Path, *, device: str = "cpu") -> MaskCnnEnhancer:

@@ -18,6 +18,7 @@ import numpy as np
 from core.audio.segments import SegmentJoiner, split_segments
 from core.enhancement.common_gain import gain_db
 from core.enhancement.finish import finish
+from core.enhancement.kept_level import fit_level
 from core.enhancement.prepare import Prepared, prepare, select_group
 from core.enhancement.produced import ProducedFile
 from core.enhancement.progress import ProgressMeter, ProgressSink
@@ -89,6 +90,8 @@ def run_pipeline(
         if enhancer is not None and options.strength > 0:
             estimates = _new_estimates(prepared, enhancer, workspace=workspace, scratch=scratch)
             _enhance(prepared, enhancer, estimates, seed=options.seed, meter=meter)
+            if enhancer.info.shrinks_speech:
+                estimates.gain = fit_level(prepared.model, estimates)
         enhance_s = meter.elapsed_s - prepare_s
         finished = finish(
             prepared,
@@ -130,6 +133,7 @@ def run_pipeline(
             "weights_sha256": info.weights_sha256,
             "sample_rate": info.sample_rate,
             "precision": "fast" if info.is_fast else "standard",
+            "level_gain_db": 0.0 if estimates is None else gain_db(estimates.gain),
         },
         "bandwidth": _describe_bandwidth(prepared, options, has_run=estimates is not None),
     }

@@ -45,6 +45,7 @@ class EnhancerInfo:
     weights_sha256: str | None  # None for an engine without weights
     licence: str
     is_fast: bool = False  # the network runs in bfloat16 throughout
+    shrinks_speech: bool = False  # in noise its estimate of speech is too weak: the pipeline brings it to its level
     keeps_music: bool = False  # music is programme to it, not noise: no warning when it is given some
 
     @property

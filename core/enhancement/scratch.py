@@ -22,13 +22,17 @@ _MIB = 1024**2
 
 
 class ScratchSignal:
-    """A signal (channels, frames) in one file. Written once by `append`, then read at random; nothing is held."""
+    """A signal (channels, frames) in one file. Written once by `append`, then read at random; nothing is held.
+
+    `gain` is applied to all that is read.
+    """
 
     def __init__(self, path: Path, *, channels: int, sample_rate: int) -> None:
         self.path = path
         self.channels = channels
         self.sample_rate = sample_rate
         self.frames = 0
+        self.gain = 1.0
         self._file = path.open("w+b")
 
     def append(self, wav: FloatArray) -> None:
@@ -50,6 +54,8 @@ class ScratchSignal:
             raise ValueError(f"[{start}, {stop}) is not within {self.frames} frames")
         self._file.seek(start * self.channels * BYTES_PER_SAMPLE)
         data = np.fromfile(self._file, dtype=np.float32, count=(stop - start) * self.channels)
+        if self.gain != 1:
+            data *= np.float32(self.gain)
         return np.ascontiguousarray(data.reshape(stop - start, self.channels).T)
 
     def blocks(self, channels: slice = slice(None), *, block_frames: int = BLOCK_FRAMES) -> Iterator[FloatArray]:
