@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
+from torch import nn
 
+from core.models.checkpoints import CheckpointCard, save_checkpoint
 from training.distributed import Workers
-from training.loop import ReportT, Trainer
+from training.loop import Report, ReportT, Trainer
 from training.recipe import LoopSection, Section
 from training.run_log import SPEECH_MEASURES, log_to
 
 logger = logging.getLogger(__name__)
+
+
+def new_run_id() -> str:
+    """Return what tells the checkpoints of this run from those of any other."""
+    return uuid.uuid4().hex[:12]
+
+
+def keep_best(checkpoint: Path, *, card: CheckpointCard) -> Callable[[nn.Module, Report, int], None]:
+    """Return a `Trainer`'s `on_best`: it writes the network to `checkpoint`, and on `card` the step and its figures."""
+
+    def keep(best: nn.Module, report: Report, step: int) -> None:
+        figures = {"step": float(step), **{f"validation_{name}": value for name, value in report.as_dict().items()}}
+        save_checkpoint(checkpoint, best.state_dict(), card=replace(card, metrics=figures))
+
+    return keep
 
 
 def train_and_keep(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,14 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from core.models.checkpoints import CheckpointCard, load_checkpoint, save_checkpoint
+from core.models.checkpoints import CheckpointCard, load_checkpoint
 from core.models.released import read_state_dict
 from training.architectures import build_network, enhance_batch
 from training.corpus import load_split_pools
 from training.datasets import AudioPool, Kind, Split
 from training.distributed import Workers, start_workers
 from training.initialisation import initialise, load_initial_state
-from training.kept_run import train_and_keep
+from training.kept_run import keep_best, new_run_id, train_and_keep
 from training.loop import Trainer
 from training.losses.combined import build_loss
 from training.mixing import Example, Mixer
@@ -80,12 +79,6 @@ def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *,
     if initial is not None:
         load_initial_state(network, _read_weights(initial), new_parts=recipe.loop.new_parts, name=initial.name)
     checkpoint = run_dir / f"{recipe.system.name}.safetensors"
-    run_id = uuid.uuid4().hex[:12]
-
-    def keep(best: nn.Module, report: ValidationReport, step: int) -> None:
-        figures = {"step": float(step), **{f"validation_{key}": value for key, value in report.as_dict().items()}}
-        save_checkpoint(checkpoint, best.state_dict(), card=_card(recipe, run_id=run_id, metrics=figures))
-
     trainer = Trainer(
         network,
         Mixer(pools["train"], recipe.mix, sample_rate=sample_rate, seed=recipe.loop.seed),
@@ -99,7 +92,7 @@ def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *,
             sample_rate=sample_rate,
         ),
         run_dir=run_dir,
-        on_best=keep,
+        on_best=keep_best(checkpoint, card=_card(recipe)),
         workers=workers,
     )
     train_and_keep(trainer, recipe, recipe.loop, run_dir=run_dir, checkpoint=checkpoint, resume=resume, workers=workers)
@@ -119,7 +112,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     return read_state_dict(path, model=path.stem, sha256_prefix="")[0] if is_released else load_checkpoint(path)[1]
 
 
-def _card(recipe: Recipe, *, run_id: str, metrics: Mapping[str, float]) -> CheckpointCard:
+def _card(recipe: Recipe) -> CheckpointCard:
     system = recipe.system
     return CheckpointCard(
         name=system.name,
@@ -127,9 +120,8 @@ def _card(recipe: Recipe, *, run_id: str, metrics: Mapping[str, float]) -> Check
         arguments=system.arguments,
         sample_rate=system.sample_rate,
         licence=system.licence,
-        run_id=run_id,
+        run_id=new_run_id(),
         reference_level_db=system.reference_level_db,
-        metrics=metrics,
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import soxr
 import torch
 from torch import Tensor, nn
 
-from core.models.checkpoints import CheckpointCard, load_checkpoint, save_checkpoint
+from core.models.checkpoints import CheckpointCard, load_checkpoint
 from training.adversary import Adversary
 from training.architectures import pick_device
 from training.corpus import Pools, load_split_pools
@@ -25,7 +24,7 @@ from training.generation.mixing import GenerationMixer
 from training.generation.networks import build_generator, card_arguments, fit_to_start, load_start, make_forward
 from training.generation.recipe import INPUT_RATE, LENGTH_MULTIPLE, GenerationRecipe
 from training.generation.validation import GenerationReport, validate_generation
-from training.kept_run import train_and_keep
+from training.kept_run import keep_best, new_run_id, train_and_keep
 from training.loop import Trainer
 from training.mixing import Example
 from training.plots import save_spectrograms
@@ -91,12 +90,6 @@ def _train(
     adversary = None if recipe.adversary is None else Adversary(recipe.adversary)
     forward = make_forward(heard)
     checkpoint = run_dir / f"{recipe.system.name}.safetensors"
-    run_id = uuid.uuid4().hex[:12]
-
-    def keep(best: nn.Module, report: GenerationReport, step: int) -> None:
-        figures = {"step": float(step), **{f"validation_{key}": value for key, value in report.as_dict().items()}}
-        save_checkpoint(checkpoint, best.state_dict(), card=_card(recipe, network, run_id=run_id, metrics=figures))
-
     trainer = Trainer(
         network,
         _mixer(pools["train"], recipe, segment_samples=recipe.mix.segment_samples, seed=recipe.loop.seed),
@@ -111,7 +104,7 @@ def _train(
             device=device,
         ),
         run_dir=run_dir,
-        on_best=keep,
+        on_best=keep_best(checkpoint, card=_card(recipe, network)),
         workers=workers,
         adversary=adversary,
     )
@@ -166,7 +159,7 @@ def _load_pools(recipe: GenerationRecipe, run_dir: Path) -> dict[Split, _Pools]:
     return {split: _Pools(programme=programme[split], sounds=found) for split, found in sounds.items()}
 
 
-def _card(recipe: GenerationRecipe, network: nn.Module, *, run_id: str, metrics: Mapping[str, float]) -> CheckpointCard:
+def _card(recipe: GenerationRecipe, network: nn.Module) -> CheckpointCard:
     system = recipe.system
     return CheckpointCard(
         name=system.name,
@@ -174,9 +167,8 @@ def _card(recipe: GenerationRecipe, network: nn.Module, *, run_id: str, metrics:
         arguments=card_arguments(network, system),
         sample_rate=system.sample_rate,
         licence=system.licence,
-        run_id=run_id,
+        run_id=new_run_id(),
         reference_level_db=system.reference_level_db,
-        metrics=metrics,
     )
 
 

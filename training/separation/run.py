@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +14,12 @@ from torch import Tensor, nn
 
 from core.enhancement.htdemucs_checkpoint import ARCHITECTURE, build_htdemucs, checkpoint_arguments
 from core.errors import InvalidOptions
-from core.models.checkpoints import CheckpointCard, card_path, load_checkpoint, save_checkpoint
+from core.models.checkpoints import CheckpointCard, card_path, load_checkpoint
 from core.models.released import read_demucs_pickle, read_demucs_safetensors
 from training.datasets import Split, split_of
 from training.distributed import Workers, start_workers
 from training.initialisation import load_initial_state
-from training.kept_run import train_and_keep
+from training.kept_run import keep_best, new_run_id, train_and_keep
 from training.loop import Trainer
 from training.losses.combined import Loss, build_loss
 from training.separation.mixing import StemExample, StemMixer
@@ -74,12 +73,6 @@ def _train(
     if initial is not None:
         load_initial_state(network, _read_weights(initial), new_parts=recipe.loop.new_parts, name=initial.name)
     checkpoint = run_dir / f"{recipe.system.name}.safetensors"
-    run_id = uuid.uuid4().hex[:12]
-
-    def keep(best: nn.Module, report: SeparationReport, step: int) -> None:
-        figures = {"step": float(step), **{f"validation_{key}": value for key, value in report.as_dict().items()}}
-        save_checkpoint(checkpoint, best.state_dict(), card=_card(recipe, run_id=run_id, metrics=figures))
-
     trainer = Trainer(
         network,
         _mixer(pools["train"], recipe, recipe.mix, seed=recipe.loop.seed),
@@ -89,7 +82,7 @@ def _train(
         forward=separate_batch,
         judge=_judge(recipe, pools["validation"], split="validation"),
         run_dir=run_dir,
-        on_best=keep,
+        on_best=keep_best(checkpoint, card=_card(recipe)),
         workers=workers,
     )
     train_and_keep(
@@ -183,13 +176,12 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
     return read_demucs_safetensors(path, model=path.stem)[0].state_dict()
 
 
-def _card(recipe: SeparationRecipe, *, run_id: str, metrics: Mapping[str, float]) -> CheckpointCard:
+def _card(recipe: SeparationRecipe) -> CheckpointCard:
     return CheckpointCard(
         name=recipe.system.name,
         architecture=ARCHITECTURE,
         arguments=_arguments(recipe),
         sample_rate=recipe.system.sample_rate,
         licence=recipe.system.licence,
-        run_id=run_id,
-        metrics=metrics,
+        run_id=new_run_id(),
     )
