@@ -27,15 +27,7 @@ def train(
     list_only: Annotated[bool, typer.Option("--list", help="List the recipes and stop.")] = False,
 ) -> None:
     """Train a model by a recipe; stopped runs resume where they were."""
-    import logging
-
-    import torch
-    from rich.console import Console
-    from rich.logging import RichHandler
-
     from training.recipe import list_recipes, read_recipe
-    from training.tasks import data_setting, load_any_recipe
-    from training.tasks import train as train_any
 
     if list_only:
         for name in list_recipes():
@@ -43,6 +35,16 @@ def train(
         return
     if recipe is None:
         raise typer.BadParameter("name a recipe, or use --list")
+
+    import logging
+
+    import torch
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    from training.tasks import data_setting, load_any_recipe
+    from training.tasks import train as train_any
+
     handler = RichHandler(console=Console(stderr=True), show_path=False)
     logging.basicConfig(level="INFO", format="%(message)s", handlers=[handler])
     torch.set_num_threads(threads)

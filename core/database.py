@@ -6,10 +6,8 @@ import importlib.resources
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
@@ -17,6 +15,9 @@ from sqlalchemy.orm import Session
 
 from core.errors import StorageError
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 SQLITE_BUSY_TIMEOUT_S = 30.0
 POSTGRES_CONNECT_TIMEOUT_S = 5
@@ -82,6 +83,8 @@ def check_database(engine: Engine) -> None:
 
 def migrate(url: str, *, revision: str = "head") -> None:
     """Bring the schema at `url` to `revision` ("head": the newest, "base": none). Safe to run from many processes."""
+    from alembic import command  # not at the top: only migrating needs it, and every process would wait for it
+
     engine = engine_of(url)
     try:
         with _answered(), engine.execution_options(**{_WRITES: True}).begin() as connection:
@@ -98,6 +101,8 @@ def migrate(url: str, *, revision: str = "head") -> None:
 
 def alembic_config(connection: Connection) -> Config:
     """Alembic's configuration on an open connection; the migrations are found beside the installed package."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(importlib.resources.files("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection

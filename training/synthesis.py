@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import soundfile as sf
@@ -16,8 +16,10 @@ from pydantic import Field, ValidationError
 from core.errors import InvalidOptions
 from training.corpus import Pools, load_split_pools
 from training.datasets import AudioPool, FloatArray, Kind, Split
-from training.mixing import Example, Mixer
 from training.recipe import RECIPES, DataSection, MixSection, Section, list_recipes, load_recipe
+
+if TYPE_CHECKING:
+    from training.mixing import Example
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +130,8 @@ def write_pairs(plan: PairPlan, out: Path, *, seed: int, cache: Path) -> dict[Sp
 
 
 def _write_split(plan: PairPlan, folder: Path, pools: Pools, *, count: int, seed: int) -> list[dict[str, Any]]:
+    from training.mixing import Mixer  # not at the top: it loads PyTorch, for which the list of plans need not wait
+
     log = SourceLog()
     logged = {kind: LoggedPool(pool, kind=kind, log=log) for kind, pool in pools.items()}
     # The same draws at every SNR: a mixer is stateless, and a range of no width takes its draw all the same.

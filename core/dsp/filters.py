@@ -1,4 +1,8 @@
-"""Recursive filters as second-order sections with carried state, and the two Butterworth steps of the voice chain."""
+"""Recursive filters as second-order sections with carried state, and the two Butterworth steps of the voice chain.
+
+scipy.signal is imported where a step runs, here and in the other steps: it takes most of a second to load, and the API,
+which only checks chains, can do without it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt
 
 from core.dsp.step import Analysis, FloatArray, PassThrough, Processor, require_integer, require_range
 from core.errors import InvalidOptions
@@ -27,6 +30,8 @@ class SosProcessor:
     def process(self, wav: FloatArray) -> FloatArray:
         if not wav.shape[-1]:
             return wav
+        from scipy.signal import sosfilt
+
         filtered, self._state = sosfilt(self._sections, wav.astype(np.float64), axis=-1, zi=self._state)
         return np.asarray(filtered, np.float32)
 
@@ -60,7 +65,7 @@ class HighPass:
                 f"{self.name}: cutoff_hz is {self.cutoff_hz:g}; "
                 f"at {sample_rate} Hz it must be below {sample_rate / 2:g} Hz"
             )
-        return SosProcessor(butter(self.order, self.cutoff_hz, "highpass", fs=sample_rate, output="sos"), channels)
+        return _butterworth("highpass", self.order, self.cutoff_hz, sample_rate, channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,4 +91,10 @@ class LowPass:
     def start(self, sample_rate: int, channels: int, *, analysis: Analysis | None = None) -> Processor:
         if self.cutoff_hz >= sample_rate / 2:
             return PassThrough(channels)
-        return SosProcessor(butter(self.order, self.cutoff_hz, "lowpass", fs=sample_rate, output="sos"), channels)
+        return _butterworth("lowpass", self.order, self.cutoff_hz, sample_rate, channels)
+
+
+def _butterworth(kind: str, order: int, cutoff_hz: float, sample_rate: int, channels: int) -> SosProcessor:
+    from scipy.signal import butter
+
+    return SosProcessor(butter(order, cutoff_hz, kind, fs=sample_rate, output="sos"), channels)

@@ -8,8 +8,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len, rfft
-from scipy.signal import iirnotch
-from scipy.signal.windows import hann
 
 from core.audio.framing import Framer
 from core.dsp.filters import SosProcessor
@@ -40,6 +38,8 @@ class HumAnalyser:
     """
 
     def __init__(self, sample_rate: int, channels: int, *, max_harmonics: int, min_prominence_db: float) -> None:
+        from scipy.signal.windows import hann  # not at the top: see core/dsp/filters.py
+
         self._sample_rate = sample_rate
         self._max_harmonics = max_harmonics
         self._min_prominence_db = min_prominence_db
@@ -121,6 +121,8 @@ class HumFilter:
         frequencies = [float(hz) for hz in require_analysis(self.name, analysis) if hz < 0.49 * sample_rate]
         if not frequencies:
             return PassThrough(channels)
+        from scipy.signal import iirnotch
+
         sections = [np.concatenate(iirnotch(hz, hz / self.width_hz, fs=sample_rate)) for hz in frequencies]
         return SosProcessor(np.array(sections), channels)
 

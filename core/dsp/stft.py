@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal.windows import hann
 
 from core.dsp.step import FloatArray
 
@@ -18,6 +17,8 @@ BATCH_FRAMES = 512  # frames transformed at once, so that a long block takes no 
 
 def hann_window(n_fft: int) -> FloatArray:
     """Return the periodic Hann window (n_fft,)."""
+    from scipy.signal.windows import hann  # not at the top: see core/dsp/filters.py
+
     return np.asarray(hann(n_fft, sym=False), np.float32)
 
 

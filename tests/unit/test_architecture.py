@@ -129,3 +129,5 @@ def test_importing_the_api_loads_no_engine() -> None:
     assert not [name for name in loaded for heavy in FORBIDDEN_TO_THE_API if is_within(name, heavy)]
     # What a stranger's file could make crash: it is decoded in a process of its own.
     assert not {"av", "soundfile"} & set(loaded)
+    # What takes most of a second to load, and only runs jobs or migrates.
+    assert not {"scipy.signal", "alembic"} & set(loaded)
