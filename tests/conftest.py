@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -26,6 +27,13 @@ MEMORY_DIR = Path("/dev/shm")
 def pytest_configure() -> None:
     """Let a test run that is told to stop take its servers and workers with it."""
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
+    gc.disable()  # until the tests run: importing makes hundreds of thousands of objects, and none of them garbage
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection look at what was imported and collected: each would take half a second of CPU."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -92,27 +100,41 @@ def _migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sqlite_database(_migrated_sqlite_file: Path) -> Iterator[str]:
-    """The URL of a fresh SQLite file: a copy of one that was migrated, which takes a fraction of migrating it.
-
-    In memory, where the system has such a folder: thousands of commits need not each wait for a disk.
-    """
-    with tempfile.TemporaryDirectory(dir=MEMORY_DIR if os.access(MEMORY_DIR, os.W_OK) else None) as folder:
-        path = shutil.copyfile(_migrated_sqlite_file, Path(folder) / "limpid.sqlite3")
+    """The URL of a fresh SQLite file: a copy of one that was migrated, which takes a fraction of migrating it."""
+    with _memory_folder() as folder:
+        path = shutil.copyfile(_migrated_sqlite_file, folder / "limpid.sqlite3")
         yield f"sqlite:///{path}"
 
 
+@pytest.fixture(scope="session")
+def _shared_sqlite_engine() -> Iterator[Engine]:
+    """One engine for all tests: it keeps the statements that it has compiled, which takes longer than running them."""
+    with _memory_folder() as folder, _engine(f"sqlite:///{folder / 'limpid.sqlite3'}") as engine:
+        yield engine
+
+
 @pytest.fixture
-def sqlite_engine(sqlite_database: str) -> Iterator[Engine]:
+def sqlite_engine(_shared_sqlite_engine: Engine, _migrated_sqlite_file: Path) -> Iterator[Engine]:
     """An engine on a fresh SQLite file."""
-    with _engine(sqlite_database) as engine:
+    path = Path(str(_shared_sqlite_engine.url.database))
+    shutil.copyfile(_migrated_sqlite_file, path)
+    yield _shared_sqlite_engine
+    _shared_sqlite_engine.dispose()
+    for left in path.parent.iterdir():
+        left.unlink()
+
+
+@pytest.fixture(scope="session")
+def _shared_postgres_engine(_shared_postgres_database: str) -> Iterator[Engine]:
+    with _engine(_shared_postgres_database) as engine:
         yield engine
 
 
 @pytest.fixture
-def postgres_engine(postgres_database: str) -> Iterator[Engine]:
+def postgres_engine(_shared_postgres_engine: Engine, postgres_database: str) -> Iterator[Engine]:
     """An engine on a Postgres database without rows."""
-    with _engine(postgres_database) as engine:
-        yield engine
+    yield _shared_postgres_engine
+    _shared_postgres_engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -139,6 +161,13 @@ def s3_account() -> Iterator[S3Account]:
     else:
         with s3_server() as account:
             yield account
+
+
+@contextmanager
+def _memory_folder() -> Iterator[Path]:
+    """A folder in memory, where the system has such: thousands of commits need not each wait for a disk."""
+    with tempfile.TemporaryDirectory(dir=MEMORY_DIR if os.access(MEMORY_DIR, os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from tests.documentation.containers import check_compose, check_image_build
 from tests.documentation.kubernetes import check_kubectl
@@ -63,17 +64,20 @@ REHEARSALS: dict[tuple[str, ...], Rehearsal] = {
 }
 
 
-def statements(block: Block) -> Iterator[str]:
+@cache
+def statements(block: Block) -> list[str]:
     """The statements of a block of shell, each with its further lines and its comments."""
+    found = []
     pending = ""
     for line in block.text.splitlines():
         pending += line + "\n"
         if not line.rstrip().endswith("\\") and _is_complete(pending):
             if pending.strip() and not pending.lstrip().startswith("#"):
-                yield pending.rstrip("\n")
+                found.append(pending.rstrip("\n"))
             pending = ""
     if pending.strip():
         raise ValueError(f"{block}: this is no complete statement: {pending}")
+    return found
 
 
 def words_of(statement: str) -> list[str]:

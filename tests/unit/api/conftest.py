@@ -118,9 +118,15 @@ def backend(
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def _read_settings() -> Settings:
+    """Read from the environment once: that takes longer than most tests do."""
+    return Settings(max_upload_bytes=4_000_000, max_duration_s=60.0)
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, max_upload_bytes=4_000_000, max_duration_s=60.0)
+def settings(_read_settings: Settings, tmp_path: Path) -> Settings:
+    return _read_settings.model_copy(update={"data_dir": tmp_path})
 
 
 @pytest.fixture

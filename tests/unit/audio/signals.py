@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import av
@@ -13,12 +14,18 @@ from core.audio.encode import AudioWriter
 from core.audio.types import FloatArray
 
 
+@cache
 def band_limited_noise(frames: int, sample_rate: int, *, channels: int = 1) -> FloatArray:
-    """Return noise (C, T) below 3 kHz at -20 dBFS RMS: every lossy codec keeps it, its autocorrelation is sharp."""
+    """Return noise (C, T) below 3 kHz at -20 dBFS RMS: every lossy codec keeps it, its autocorrelation is sharp.
+
+    The array is shared between tests, and read-only.
+    """
     spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal((channels, frames)))
     spectrum[:, np.fft.rfftfreq(frames, 1 / sample_rate) > 3_000] = 0
     wav = np.fft.irfft(spectrum, frames)
-    return (0.1 * wav / wav.std()).astype(np.float32)
+    noise = (0.1 * wav / wav.std()).astype(np.float32)
+    noise.flags.writeable = False
+    return noise
 
 
 def read_all(path: Path, *, block_frames: int = 65_536) -> FloatArray:

@@ -16,7 +16,7 @@ from core.audio.tags import read_tags
 from core.errors import InvalidAudio, UnsupportedMedia
 from tests.unit.audio.signals import band_limited_noise, encode_with_ffmpeg, write_file
 
-RATE = 48_000
+RATE = 16_000
 FRAMES = 5 * RATE  # several OGG pages, of which one can be lost
 
 

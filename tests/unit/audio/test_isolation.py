@@ -36,9 +36,10 @@ def host() -> Iterator[DecoderHost]:
     opened.close()
 
 
-@pytest.fixture
-def recording(tmp_path: Path) -> Path:
-    return write_file(tmp_path / "talk.wav", band_limited_noise(LONG_FRAMES, RATE), sample_rate=RATE)
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recording") / "talk.wav"
+    return write_file(path, band_limited_noise(LONG_FRAMES, RATE), sample_rate=RATE)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from core.audio.power_histogram import PowerHistogram
 from core.audio.types import FloatArray
 
 RATE = 48_000
+SLOW_RATE = 8_000  # of minutes of steady tones: the gates count in time, and a tone is as loud at every rate
 
 
 def tones(*parts: tuple[float, float], channels: int = 2, sample_rate: int = RATE) -> FloatArray:
@@ -70,16 +71,18 @@ def measure_with_ffmpeg(wav: FloatArray, sample_rate: int, layout: str) -> dict[
     ],
 )
 def test_integrated_loudness_of_the_ebu_3341_signals(parts: list[tuple[float, float]], expected_lufs: float) -> None:
-    assert measure(tones(*parts)).integrated_lufs == pytest.approx(expected_lufs, abs=0.1)
+    loudness = measure(tones(*parts, sample_rate=SLOW_RATE), SLOW_RATE)
+
+    assert loudness.integrated_lufs == pytest.approx(expected_lufs, abs=0.1)
 
 
 @pytest.mark.parametrize("has_lfe", [False, True])
 def test_surround_channels_weigh_more_and_the_lfe_nothing(has_lfe: bool) -> None:
     """EBU Tech 3341 signal 6: L R -28, C -24, surrounds -30 dBFS."""
-    front, centre, surround = (tones((level, 20), channels=1) for level in (-28, -24, -30))
-    lfe = [tones((-3, 20), channels=1)] if has_lfe else []
+    levels = [-28, -28, -24, *([-3] if has_lfe else []), -30, -30]
+    wav = np.concatenate([tones((level, 20), channels=1, sample_rate=SLOW_RATE) for level in levels])
 
-    loudness = measure(np.concatenate([front, front, centre, *lfe, surround, surround]))
+    loudness = measure(wav, SLOW_RATE)
 
     assert loudness.integrated_lufs == pytest.approx(-23.0, abs=0.1)
 
@@ -94,7 +97,7 @@ def test_surround_channels_weigh_more_and_the_lfe_nothing(has_lfe: bool) -> None
     ],
 )
 def test_loudness_range_of_the_ebu_3342_signals(levels: list[float], expected_lu: float) -> None:
-    loudness = measure(tones(*[(level, 20) for level in levels]))
+    loudness = measure(tones(*[(level, 20) for level in levels], sample_rate=SLOW_RATE), SLOW_RATE)
 
     assert loudness.range_lu == pytest.approx(expected_lu, abs=1.0)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
@@ -25,9 +28,16 @@ def seconds(sample_rate: int = RATE, length_s: float = SECONDS) -> np.ndarray:
 
 
 def harmonics(phase: np.ndarray, partials: int = 8) -> np.ndarray:
-    return np.sum([np.sin(number * phase) / number for number in range(1, partials + 1)], axis=0)
+    """The sum of sin(n phase) / n, by Horner's rule: one exponential instead of a sine for each partial."""
+    turn = np.exp(1j * phase)
+    total = np.zeros_like(turn)
+    for number in range(partials, 0, -1):
+        total += 1 / number
+        total *= turn
+    return total.imag
 
 
+@cache
 def chords(sample_rate: int = RATE, length_s: float = SECONDS) -> FloatArray:
     """Two chords a second, four voices, each note struck and dying away."""
     time_s = seconds(sample_rate, length_s)
@@ -37,6 +47,7 @@ def chords(sample_rate: int = RATE, length_s: float = SECONDS) -> FloatArray:
     return (0.05 * envelope * np.sum(notes, axis=0)).astype(np.float32)[np.newaxis]
 
 
+@cache
 def talk(length_s: float = SECONDS) -> FloatArray:
     """Voiced syllables, four a second, of a pitch that glides over half an octave, with a pause after each six."""
     time_s = seconds(length_s=length_s)
@@ -68,19 +79,19 @@ def test_music_with_a_little_noise_is_music() -> None:
 
 
 @pytest.mark.parametrize(
-    "wav",
+    "make",
     [
-        talk(),
-        talk() + 0.3 * noise(),
-        talk() + 0.2 * hum(),
-        noise(),
-        hum(),
-        sosfilt(butter(4, 500, fs=RATE, output="sos"), noise()),
+        talk,
+        lambda: talk() + 0.3 * noise(),
+        lambda: talk() + 0.2 * hum(),
+        noise,
+        hum,
+        lambda: sosfilt(butter(4, 500, fs=RATE, output="sos"), noise()),
     ],
     ids=["speech", "noisy speech", "speech and hum", "noise", "hum", "rumble"],
 )
-def test_speech_noise_and_hum_are_no_music(wav: FloatArray) -> None:
-    found = listen(np.asarray(wav, np.float32))
+def test_speech_noise_and_hum_are_no_music(make: Callable[[], FloatArray]) -> None:
+    found = listen(np.asarray(make(), np.float32))
 
     assert found is not None
     assert found < 0.25 < MUSIC_TONAL_RATIO

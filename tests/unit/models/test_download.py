@@ -42,7 +42,7 @@ def server(weights: bytes) -> Iterator[FileServer]:
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(follow_redirects=True, trust_env=False, timeout=10) as client:
+    with httpx.Client(follow_redirects=True, trust_env=False, timeout=10, verify=False) as client:
         yield client
 
 
@@ -338,9 +338,10 @@ def test_pulled_tensorflow_checkpoint_is_converted_and_not_fetched_again(
 def released_two_stage_checkpoint(network: TwoStageUNet, folder: Path) -> bytes:
     """Return the ZIP of a TensorFlow checkpoint of `network`."""
     tensors = {}
+    state = network.state_dict()
     for ours, theirs in layer_names(depth=network.depth, convolutions=network.convolutions).items():
         for parameter, variable in (("weight", "kernel"), ("bias", "bias")):
-            values = network.state_dict().get(f"{ours}.{parameter}")
+            values = state.get(f"{ours}.{parameter}")
             if values is not None:
                 values = values.permute(2, 3, 1, 0) if values.ndim == 4 else values
                 tensors[f"layer_with_weights-0/{theirs}/{variable}/.ATTRIBUTES/VARIABLE_VALUE"] = values.numpy()

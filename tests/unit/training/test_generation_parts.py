@@ -197,11 +197,12 @@ def test_second_stage_starts_from_the_first_and_the_third_adds_an_upsampler_alon
     load_start(second, path)
     load_start(third, path)
 
+    loaded_second, loaded_third = second.state_dict(), third.state_dict()
     for key, value in first.state_dict().items():
-        torch.testing.assert_close(second.state_dict()[key], value, rtol=0, atol=0)
-        torch.testing.assert_close(third.state_dict()[key], value, rtol=0, atol=0)
+        assert torch.equal(loaded_second[key], value)
+        assert torch.equal(loaded_third[key], value)
     for key, value in fresh.items():
-        torch.testing.assert_close(third.state_dict()[key], value, rtol=0, atol=0)
+        assert torch.equal(loaded_third[key], value)
 
 
 def test_start_that_lacks_anything_else_is_refused(tmp_path: Path) -> None:
