@@ -56,7 +56,7 @@ class CensusCollector(Collector):
         try:
             census = self._census.get()
         except StorageError as error:
-            logger.warning("census failed", extra={"reason": error.detail})
+            logger.warning("census_failed", extra={"reason": error.detail})
             success.add_metric([], 0.0)
             yield success
             return

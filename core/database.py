@@ -136,4 +136,5 @@ def _answered() -> Iterator[None]:
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) not in _NOT_MIGRATED:
             raise
-        raise StorageError("The database lacks a table or column: it is not migrated to this version.") from error
+        detail = "The database is not migrated to this version: a table or column is missing. Run `limpid migrate`."
+        raise StorageError(detail) from error

@@ -146,7 +146,7 @@ class IdempotentAttempt:
             except IdempotencyInFlight:
                 return  # the lock has passed to another; `settle` and `complete` say so
             except TransientError:
-                logger.warning("idempotency lock not extended", exc_info=True)
+                logger.warning("idempotency_lock_not_extended", exc_info=True)
 
     def settle(self, fingerprint: str, *, job_id: str) -> IdempotencyRecord | None:
         """The record of an earlier request that made its job; None when this one is to make `job_id`.

@@ -91,7 +91,7 @@ class S3ObjectWriter:
                     self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload_id)
             except StorageError:
                 # What led here matters more to the caller; the parts are left to the bucket's lifecycle rule.
-                logger.warning("multipart upload not aborted", extra={"key": self._key}, exc_info=True)
+                logger.warning("multipart_upload_not_aborted", extra={"key": self._key}, exc_info=True)
 
     def _send_part(self, data: bytes) -> None:
         with _answered():

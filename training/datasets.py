@@ -132,7 +132,7 @@ def _load_pool(root: Path, clips: Sequence[Clip], *, sample_rate: int, cache: Pa
     stem = cache / f"{clips[0].kind}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}"
     index_path = stem.with_suffix(".json")
     if not index_path.is_file():
-        logger.info("decoding clips", extra={"kind": clips[0].kind, "clips": len(clips)})
+        logger.info("decoding_clips", extra={"kind": clips[0].kind, "clips": len(clips)})
         decoded = [_decode(root / clip.file, sample_rate=sample_rate) for clip in clips]
         cache.mkdir(parents=True, exist_ok=True)
         np.concatenate(decoded).tofile(stem.with_suffix(".pcm16"))

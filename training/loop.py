@@ -145,7 +145,7 @@ class Trainer(Generic[ReportT]):
                 self.save_state()
                 self.on_validated(self.history)
             if self._workers.agree(self._is_exhausted or time.monotonic() - started > limit_s):
-                logger.info("stopped early", extra={"step": self.step})
+                logger.info("stopped_early", extra={"step": self.step})
                 break
         if self._workers.is_first:
             self.save_state()

@@ -154,7 +154,7 @@ def _write_split(plan: PairPlan, folder: Path, pools: Pools, *, count: int, seed
                     "sources": files,
                 }
             )
-    logger.info("wrote pairs", extra={"split": folder.name, "pairs": len(records)})
+    logger.info("pairs_written", extra={"split": folder.name, "pairs": len(records)})
     return records
 
 

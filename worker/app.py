@@ -112,10 +112,10 @@ def _run_worker(settings: Settings, queues: Sequence[str], concurrency: int, *, 
         max_tasks_per_child=settings.worker_max_jobs,
         max_memory_per_child=_kibibytes(settings.worker_max_memory_mb),
     )
-    logger.info("worker started", extra={"queues": ",".join(queues), "concurrency": concurrency})
+    logger.info("worker_started", extra={"queues": ",".join(queues), "concurrency": concurrency})
     worker.start()
     context.leave()
-    logger.info("worker stopped")
+    logger.info("worker_stopped")
     if worker.exitcode:
         raise SystemExit(worker.exitcode)
     if unusable.is_set():

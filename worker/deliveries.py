@@ -54,6 +54,6 @@ def ask_for_deliveries(deliveries: DeliveryQueue, queue: JobQueue, *, now: datet
     try:
         queue.send_deliveries()
     except QueueError:
-        logger.warning("broker does not take messages", exc_info=True)
+        logger.warning("broker_does_not_take_messages", exc_info=True)
         return False
     return True

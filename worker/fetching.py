@@ -49,7 +49,7 @@ class InputFetcher:
         lease.report(Stage.PREPARE, Progress())
         input_file = self._fetch(job.input, lease, path, track=job.options.get("track", 1))
         lease.persist(lambda: self.runs.record_input(job.id, lease_token=lease.token, input_file=input_file))
-        logger.info("input fetched", extra={"job_id": job.id, "input_bytes": input_file.bytes})
+        logger.info("input_fetched", extra={"job_id": job.id, "input_bytes": input_file.bytes})
         return input_file
 
     def fetch_reference(self, job: Job, wanted: InputFile, lease: Lease, path: Path) -> InputFile:
@@ -59,7 +59,7 @@ class InputFetcher:
         except InvalidInput as error:
             raise of_reference(error) from error
         lease.persist(lambda: self.runs.record_reference(job.id, lease_token=lease.token, reference=reference))
-        logger.info("reference fetched", extra={"job_id": job.id, "reference_bytes": reference.bytes})
+        logger.info("reference_fetched", extra={"job_id": job.id, "reference_bytes": reference.bytes})
         return reference
 
     def _fetch(self, wanted: InputFile, lease: Lease, path: Path, *, track: int = 1) -> InputFile:

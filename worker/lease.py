@@ -90,7 +90,7 @@ class Lease:
             status = self._runs.report_progress(self._job_id, lease_token=self.token, stage=stage, progress=progress)
         except TransientError:
             # Progress is a courtesy; whether the run may go on is the heartbeat's to decide.
-            logger.warning("progress not stored", extra={"job_id": self._job_id}, exc_info=True)
+            logger.warning("progress_not_stored", extra={"job_id": self._job_id}, exc_info=True)
             return
         self._learn(status)
         self.check()
@@ -108,7 +108,7 @@ class Lease:
             try:
                 return write()
             except TransientError:
-                logger.warning("trying again", extra={"job_id": self._job_id, "delay_s": delay_s}, exc_info=True)
+                logger.warning("trying_again", extra={"job_id": self._job_id, "delay_s": delay_s}, exc_info=True)
             if self._is_lost.wait(delay_s):
                 raise LeaseLost("Another worker has taken this job.")
         return write()
@@ -127,7 +127,7 @@ class Lease:
         while not self._has_ended.wait(self._lease_s / HEARTBEATS_PER_LEASE):
             stalled_s = self._clock() - self._progressed_at
             if stalled_s >= self._stall_s:
-                logger.error("run stalled", extra={"job_id": self._job_id, "stalled_s": round(stalled_s)})
+                logger.error("run_stalled", extra={"job_id": self._job_id, "stalled_s": round(stalled_s)})
                 self._lose()
                 return
             asked_at = time.monotonic()
@@ -140,7 +140,7 @@ class Lease:
                 return
             except Exception:
                 # Whatever is wrong may pass; the lease is ours until it expires.
-                logger.warning("heartbeat failed", extra={"job_id": self._job_id}, exc_info=True)
+                logger.warning("heartbeat_failed", extra={"job_id": self._job_id}, exc_info=True)
                 if time.monotonic() >= self._valid_until:
                     self._lose()
                     return
@@ -154,5 +154,5 @@ class Lease:
 
     def _lose(self) -> None:
         if not self._has_ended.is_set():  # a run that has just ended gives its lease up
-            logger.warning("lease lost", extra={"job_id": self._job_id})
+            logger.warning("lease_lost", extra={"job_id": self._job_id})
             self._is_lost.set()

@@ -32,11 +32,11 @@ def replace_lost_messages(
         try:
             has_messages = queue.count_messages(device=state.device, lane=state.lane) > 0
         except QueueError:
-            logger.warning("broker does not count messages", exc_info=True)
+            logger.warning("broker_does_not_count_messages", exc_info=True)
             break
         if not has_messages:
             made_due += runs.make_due(state.device, state.lane, now=now)
-            logger.warning("messages lost", extra={"queue": state.name, "waiting": state.waiting})
+            logger.warning("messages_lost", extra={"queue": state.name, "waiting": state.waiting})
     return made_due
 
 
@@ -46,7 +46,7 @@ def sweep(
     """Heal expired leases, send the messages that are due, delete what dead runs stored; return how many were sent."""
     result = runs.sweep(now=now)
     for job in result.ended:
-        logger.warning("job ended by the sweep", extra={"job_id": job.id, "status": job.status.value})
+        logger.warning("job_ended_by_the_sweep", extra={"job_id": job.id, "status": job.status.value})
         delete_attempts(store, job.id, attempts=job.attempt)
     sent = 0
     for job in result.to_send:
@@ -55,13 +55,13 @@ def sweep(
         except QueueError:
             # They stay due; the next sweep tries again.
             logger.warning(
-                "broker does not take messages", extra={"waiting": len(result.to_send) - sent}, exc_info=True
+                "broker_does_not_take_messages", extra={"waiting": len(result.to_send) - sent}, exc_info=True
             )
             break
         runs.mark_sent(job.id, now=now)
         sent += 1
     if sent:
-        logger.info("messages sent by the sweep", extra={"sent": sent})
+        logger.info("messages_sent_by_the_sweep", extra={"sent": sent})
     if observer is not None:
         observer.swept(sent=sent, lost=len(result.ended))
     return sent

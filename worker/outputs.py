@@ -20,5 +20,5 @@ def delete_attempts(store: ObjectStore, job_id: str, *, attempts: int) -> None:
         try:
             store.delete_prefix(attempt_prefix(job_id, attempt))
         except TransientError:
-            logger.warning("partial outputs not deleted", extra={"job_id": job_id}, exc_info=True)
+            logger.warning("partial_outputs_not_deleted", extra={"job_id": job_id}, exc_info=True)
             return

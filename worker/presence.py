@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 class Presence:
     """Beats in a daemon thread from `start` to `stop`. Each process that takes tasks has its own.
 
-    A database that does not answer is no error: the process counts as gone until it answers again.
+    A database that does not answer is no error: the process counts as gone until it answers again. What is wrong is
+    logged when it begins, changes or ends, not at every beat.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Presence:
         self._find_models = find_models  # asked at each beat: the operator may install one at any time
         self._interval_s, self._clock = interval_s, clock
         self._idle_since: datetime | None = clock()
+        self._trouble: str | None = None  # what is wrong since the last beat that was taken
         self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, name="presence", daemon=True)
 
@@ -61,7 +63,7 @@ class Presence:
         try:
             self._registry.forget(self._name)
         except TransientError as error:
-            logger.warning("worker not forgotten", extra={"worker": self._name, "reason": error.detail})
+            logger.warning("worker_not_forgotten", extra={"worker": self._name, "reason": error.detail})
 
     def _keep_beating(self) -> None:
         while True:
@@ -74,9 +76,21 @@ class Presence:
                     models=None if self._find_models is None else self._find_models(),
                 )
             except TransientError as error:
-                logger.info("beat failed", extra={"worker": self._name, "reason": error.detail})
-            except Exception:
+                self._note_trouble(error.detail)
+            except Exception as error:
                 # Whatever is wrong may pass, and nothing but this thread would notice that it had ended.
-                logger.warning("beat failed", extra={"worker": self._name}, exc_info=True)
+                self._note_trouble(repr(error), cause=error)
+            else:
+                self._note_trouble(None)
             if self._has_ended.wait(self._interval_s):
                 return
+
+    def _note_trouble(self, trouble: str | None, *, cause: Exception | None = None) -> None:
+        """Log `trouble` unless the beat before had the same; None: the beat was taken."""
+        before, self._trouble = self._trouble, trouble
+        if trouble == before:
+            return
+        if trouble is None:
+            logger.info("beat_taken_again", extra={"worker": self._name})
+        else:
+            logger.warning("beat_failed", extra={"worker": self._name, "reason": trouble}, exc_info=cause)

@@ -53,7 +53,7 @@ class JobRunner:
         with self.busy:
             job = self.runs.claim(job_id, worker=self.worker, lease_s=self.settings.lease_s, now=utc_now())
             if job is None:
-                logger.info("no job to run", extra={"job_id": job_id})
+                logger.info("no_job_to_run", extra={"job_id": job_id})
                 return
             about: Attributes = {"limpid.job_id": job.id, "limpid.attempt": job.attempt, "limpid.preset": job.preset}
             name = f"run {job_queue_name(job.device, job.lane)}"
@@ -65,7 +65,7 @@ class JobRunner:
                 current.set_attribute("limpid.outcome", end.outcome.value)
 
     def _run_claimed(self, job: Job) -> RunEnd:
-        logger.info("job started")
+        logger.info("job_started")
         self.observer.run_started(job, waited_s=(utc_now() - job.created_at).total_seconds())
         lease = Lease(
             self.runs,
@@ -80,7 +80,7 @@ class JobRunner:
                 end = self._execute(job, lease)
         except LeaseLost:
             # Whose outputs are whose is now for the other worker and the sweeper to know.
-            logger.warning("job left to another worker")
+            logger.warning("job_left_to_another_worker")
             end = RunEnd(job=job, outcome=RunOutcome.LEASE_LOST)
         else:
             unused = job.attempt - 1 if end.outcome is RunOutcome.SUCCEEDED else job.attempt
@@ -109,23 +109,23 @@ class JobRunner:
         now = utc_now()
         if isinstance(error, JobCancelled):
             self.runs.confirm_cancelled(job.id, lease_token=lease_token, now=now)
-            logger.info("job cancelled", extra={"job_id": job.id})
+            logger.info("job_cancelled", extra={"job_id": job.id})
             return RunEnd(job=job, outcome=RunOutcome.CANCELLED)
         if isinstance(error, RunInterrupted):
             self.runs.release(job.id, lease_token=lease_token, now=now, counts_as_attempt=False)
-            logger.info("job given back", extra={"job_id": job.id})
+            logger.info("job_given_back", extra={"job_id": job.id})
             return RunEnd(job=job, outcome=RunOutcome.INTERRUPTED)
         if isinstance(error, TransientError) and not is_out_of_attempts(job, max_attempts=self.settings.max_attempts):
             delay_s = retry_delay_s(job.attempt)
             self.runs.release(job.id, lease_token=lease_token, now=now, counts_as_attempt=True, retry_after_s=delay_s)
-            logger.warning("job put off", extra={"job_id": job.id, "delay_s": delay_s}, exc_info=error)
+            logger.warning("job_put_off", extra={"job_id": job.id, "delay_s": delay_s}, exc_info=error)
             return RunEnd(job=job, outcome=RunOutcome.PUT_OFF)
         problem = problem_of(error)
         self.runs.fail(job.id, lease_token=lease_token, error=problem, now=now)
         is_foreseen = problem is not INTERNAL_ERROR
         logger.log(
             logging.WARNING if is_foreseen else logging.ERROR,
-            "job failed",
+            "job_failed",
             extra={"job_id": job.id, "code": problem.code, "detail": problem.detail},
             exc_info=None if is_foreseen else error,
         )
@@ -143,7 +143,7 @@ class JobRunner:
             now=now,
             expires_at=now + timedelta(seconds=self.settings.retention_s),
         )
-        logger.info("job succeeded", extra={"job_id": job.id, "rtf": result.progress.rtf})
+        logger.info("job_succeeded", extra={"job_id": job.id, "rtf": result.progress.rtf})
 
 
 def finite_json(value: Any) -> Any:  # noqa: ANN401 - JSON is any of seven types

@@ -113,7 +113,7 @@ class ProcessContext:
         except TransientError:
             raise
         except Exception:
-            logger.critical("worker cannot run jobs, and stops: its installation is not complete", exc_info=True)
+            logger.critical("worker_cannot_run_jobs", extra={"consequence": "it stops"}, exc_info=True)
             self._unusable.set()
             os.kill(self._worker_pid, signal.SIGTERM)
             return None
@@ -222,7 +222,7 @@ def load_engine(key: ModelKey, *, settings: Settings, observer: WorkerObserver) 
     """The engine that `key` describes."""
     from core.enhancement.loader import load_enhancer
 
-    logger.info("loading model", extra={"model": key.name, "device": key.device})
+    logger.info("loading_model", extra={"model": key.name, "device": key.device})
     began_at = time.monotonic()
     engine = load_enhancer(
         key.name,
@@ -249,7 +249,7 @@ def outliving_outages(task: Callable[Arguments, None]) -> Callable[Arguments, No
         try:
             task(*args, **kwargs)
         except TransientError as error:
-            logger.warning("task given up", extra={"task": task.__name__, "reason": error.detail})
+            logger.warning("task_given_up", extra={"task": task.__name__, "reason": error.detail})
 
     return attempt
 

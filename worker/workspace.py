@@ -45,7 +45,7 @@ def remove_orphans(scratch_dir: Path) -> int:
             continue
         folder = lock.with_name(lock.name.removesuffix(_LOCK_SUFFIX))
         _remove(folder, lock, descriptor)
-        logger.info("orphaned scratch folder removed", extra={"folder": folder.name})
+        logger.info("orphaned_scratch_folder_removed", extra={"folder": folder.name})
         removed += 1
     return removed
 

@@ -202,7 +202,7 @@ class IsolatedDecoder:
             send(self._connection, kind, payload)
 
     def _error_of(self, status: int) -> InvalidAudio | DecoderLost:
-        logger.warning("decoder ended", extra={"file": self._subject, "exit_status": status})
+        logger.warning("decoder_ended", extra={"file": self._subject, "exit_status": status})
         if status in _ENDED_FROM_OUTSIDE:
             return DecoderLost(f"The process that decoded {self._subject} was ended from outside.")
         if status in _TOO_LONG:

@@ -116,7 +116,7 @@ class DriftGuard:
         first, last = (segment.start, segment.stop) if segment else (0, total)
         places = [(max(start + offset, first), min(stop + offset, last)) for start, stop in drifted]
         self._places += [(start, stop) for start, stop in places if start < stop]
-        logger.info("generative output drifted", extra={"model": self.info.name, "windows": len(drifted)})
+        logger.info("generative_output_drifted", extra={"model": self.info.name, "windows": len(drifted)})
 
 
 def fallback_weights(drifted: list[tuple[int, int]], length: int, *, fade_samples: int) -> FloatArray:

@@ -46,7 +46,7 @@ def load_enhancer(
     """
     alias = find_alias(name)
     if alias is not None:
-        logger.warning("model alias resolved", extra={"alias": name, "model": alias.target, "note": alias.note})
+        logger.warning("model_alias_resolved", extra={"alias": name, "model": alias.target, "note": alias.note})
         shifts = alias.shifts if shifts is None else shifts
         overlap = alias.overlap if overlap is None else overlap
     record = find_model(name)

@@ -100,7 +100,7 @@ class MemoryLadder:
     def _step_down(self) -> None:
         if isinstance(self._engine, Shrinkable) and self._engine.halve_batch():
             self._halvings += 1
-            logger.warning("batch halved", extra={"model": self.info.name, "halvings": self._halvings})
+            logger.warning("batch_halved", extra={"model": self.info.name, "halvings": self._halvings})
         else:
             self._said_on_gpu = _said_by(self._engine)
             self._engine = self._moved_to_cpu()
@@ -111,7 +111,7 @@ class MemoryLadder:
     def _moved_to_cpu(self) -> Enhancer:
         self._is_on_cpu = True
         engine = self._on_cpu()
-        logger.warning("engine moved to the CPU", extra={"model": engine.info.name})
+        logger.warning("engine_moved_to_cpu", extra={"model": engine.info.name})
         return engine
 
     def _catch_up(self) -> None:

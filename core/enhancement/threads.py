@@ -59,7 +59,7 @@ class ThreadChoice:
             # Another process may have been quicker: its choice is this one's too.
             kept = {name: measured, **self._read()}
             self._keep(kept)
-            logger.info("threads chosen", extra={"model": info.name, "threads": kept[name], "cores": self._most})
+            logger.info("threads_chosen", extra={"model": info.name, "threads": kept[name], "cores": self._most})
         return min(max(kept[name], 1), self._most)
 
     def _read(self) -> dict[str, int]:
@@ -68,14 +68,14 @@ class ThreadChoice:
         except (FileNotFoundError, ValidationError):
             return {}
         except OSError as error:
-            logger.warning("threads not read", extra={"reason": error.strerror})
+            logger.warning("threads_not_read", extra={"reason": error.strerror})
             return {}
 
     def _keep(self, choices: dict[str, int]) -> None:
         try:
             write_atomically(self._path, f"{json.dumps(choices, indent=2)}\n".encode())
         except OSError as error:
-            logger.warning("threads not kept", extra={"reason": error.strerror})
+            logger.warning("threads_not_kept", extra={"reason": error.strerror})
 
 
 def measure_threads(engine: Enhancer, *, most: int, timer: Timer) -> int:

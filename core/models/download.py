@@ -125,7 +125,7 @@ def fetch(
             break
         except (httpx.TransportError, _Unready) as error:
             failures = 0 if _size_of(part) > size_before else failures + 1
-            logger.info("download interrupted", extra={"file": file.name, "error": repr(error), "failures": failures})
+            logger.info("download_interrupted", extra={"file": file.name, "error": repr(error), "failures": failures})
             if failures >= ATTEMPTS:
                 raise TransientError(
                     f"{file.name} could not be fetched from {httpx.URL(file.url).host} ({error}); "

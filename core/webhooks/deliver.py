@@ -86,7 +86,7 @@ class Courier:
             is_recorded = self.queue.record(delivery, outcome, now=now)
             logger.log(
                 logging.INFO if outcome.status is DeliveryStatus.DELIVERED else logging.WARNING,
-                "webhook attempted" if is_recorded else "webhook attempt lost its lease",
+                "webhook_attempted" if is_recorded else "webhook_attempt_lost_its_lease",
                 extra={
                     "delivery_id": delivery.id,
                     "job_id": delivery.job_id,

@@ -109,7 +109,7 @@ def test_a_worker_writes_nothing_but_its_log_from_its_start_to_its_stop(tmp_path
         stack.close()
 
     events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    assert events[-1]["message"] == "worker stopped"
+    assert events[-1]["message"] == "worker_stopped"
 
 
 def test_a_process_below_its_limits_runs_job_after_job(tmp_path: Path, recording: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_worker_that_cannot_run_jobs_says_so_and_stops(tmp_path: Path, recordi
         stack.close()
     log = (stack.data_dir / "processes.log").read_text(encoding="utf-8")
     assert status == 1
-    assert "worker cannot run jobs" in log
+    assert "worker_cannot_run_jobs" in log
     assert "import of core.enhancement.pipeline halted" in log
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
 

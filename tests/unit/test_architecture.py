@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,6 +107,24 @@ def test_package_inits_are_empty_but_for_a_docstring() -> None:
     inits = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items() if path.name == "__init__.py"}
 
     assert [name for name, tree in inits.items() if not all(_is_docstring(node) for node in tree.body)] == []
+
+
+def events_of(module: str) -> Iterator[str]:
+    """What `module` gives its logger to say; of values within, what stands around them."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="logger"), attr=method), args=[*arguments]):
+                message = arguments[1 if method == "log" else 0]
+                yield from (part.value for part in ast.walk(message) if isinstance(part, ast.Constant))
+
+
+def test_events_in_the_log_are_named_in_one_way() -> None:
+    """In snake_case, without values; training alone, which logs to a terminal, has sentences where it has figures."""
+    events = {event: module for module in MODULES for event in events_of(module)}
+    odd = {event: module for event, module in events.items() if not re.fullmatch(r"[a-z][a-z0-9_]*", event)}
+
+    assert "job_succeeded" in events
+    assert {event for event, module in odd.items() if not (is_within(module, "training") and "%" in event)} == set()
 
 
 def modules_loaded_with(module: str) -> list[str]:

@@ -98,7 +98,7 @@ def _load_track(track: Track, *, sample_rate: int, cache: Path) -> tuple[NDArray
     stem = cache / hashlib.sha256(listing.encode()).hexdigest()[:16]
     index = stem.with_suffix(".json")
     if not index.is_file():
-        logger.info("decoding track", extra={"track": track.name})
+        logger.info("decoding_track", extra={"track": track.name})
         stems = read_stems(track, sample_rate=sample_rate)
         scale = np.maximum(1.0, np.abs(stems).max(axis=(1, 2)))  # sums of files may exceed full scale
         cache.mkdir(parents=True, exist_ok=True)

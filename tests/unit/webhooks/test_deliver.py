@@ -139,7 +139,7 @@ def test_attempt_that_was_taken_over_is_told_from_one_that_counts(caplog: pytest
 
         deliver(queue, secrets=[new_secret()])
 
-    assert [record.message for record in caplog.records] == ["webhook attempt lost its lease"]
+    assert [record.message for record in caplog.records] == ["webhook_attempt_lost_its_lease"]
 
 
 def test_log_line_of_an_attempt_belongs_to_the_jobs_trace(caplog: pytest.LogCaptureFixture) -> None:

@@ -226,7 +226,7 @@ def test_a_run_that_stands_still_lets_its_lease_expire(
         swept = runs.sweep(now=expires_at)
 
     assert [due.id for due in swept.to_send] == [job.id]
-    assert "run stalled" in caplog.messages
+    assert "run_stalled" in caplog.messages
 
 
 @pytest.mark.parametrize("is_reported", [True, False])

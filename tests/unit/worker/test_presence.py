@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from queue import Queue
+
+import pytest
 
 from core.errors import StorageError
 from tests.factories import NOON
@@ -14,12 +17,14 @@ TIMEOUT_S = 5.0
 
 
 class RecordingRegistry:
-    """Hands on what it is told, and fails where `is_down`."""
+    """Hands on what it is told, and fails where `is_down`, or as `failures` has it, beat by beat."""
 
     def __init__(self) -> None:
         self.beats: Queue[tuple[str, tuple[str, ...], datetime | None, datetime]] = Queue()
         self.forgotten: list[str] = []
         self.is_down = False
+        self.failures: list[Exception | None] = []
+        self._beat = -1
 
     def beat(
         self,
@@ -32,6 +37,9 @@ class RecordingRegistry:
     ) -> None:
         self.beats.put((name, tuple(queues), idle_since, now))
         self.models = models
+        self._beat += 1
+        if self._beat < len(self.failures) and (failure := self.failures[self._beat]) is not None:
+            raise failure
         if self.is_down:
             raise StorageError("The database did not answer.")
 
@@ -112,6 +120,36 @@ def test_a_silent_database_ends_no_process() -> None:
     present.stop()
 
     assert registry.forgotten == []
+
+
+def test_trouble_is_told_when_it_begins_and_changes_and_ends_but_not_at_every_beat(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    registry = RecordingRegistry()
+    registry.failures = [
+        *[StorageError("The database did not answer.")] * 3,
+        *[StorageError("The database lacks a table.")] * 2,
+        *[ValueError("no number")] * 2,
+        *[None] * 3,
+        StorageError("The database did not answer."),
+    ]
+    present = presence(registry)
+
+    with caplog.at_level(logging.INFO, logger="worker.presence"):
+        present.start()
+        for _ in range(len(registry.failures) + 2):
+            registry.beats.get(timeout=TIMEOUT_S)
+        present.stop()
+
+    assert [(record.message, getattr(record, "reason", None)) for record in caplog.records] == [
+        ("beat_failed", "The database did not answer."),
+        ("beat_failed", "The database lacks a table."),
+        ("beat_failed", "ValueError('no number')"),
+        ("beat_taken_again", None),
+        ("beat_failed", "The database did not answer."),
+        ("beat_taken_again", None),
+    ]
+    assert [record.exc_info is not None for record in caplog.records] == [False, False, True, False, False, False]
 
 
 def test_a_process_that_never_began_has_nothing_to_end() -> None:
