@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import soxr
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from training import metrics
@@ -81,12 +83,9 @@ def validate(
 
     PESQ and ESTOI are taken at 16 kHz.
     """
-    was_training = network.training
-    network.eval()
-    rows = [_figures(network, example, loss, sample_rate=sample_rate) for example in examples]
-    network.train(was_training)
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return ValidationReport(**{name: finite_mean(values) for name, values in columns.items()})
+    with evaluating(network):
+        rows = [_figures(network, example, loss, sample_rate=sample_rate) for example in examples]
+    return ValidationReport(**mean_figures(rows))
 
 
 def _figures(network: nn.Module, example: Example, loss: Loss, *, sample_rate: int) -> dict[str, float]:
@@ -132,7 +131,25 @@ def position(value: float, limits: tuple[float, float]) -> float:
     return float(np.clip((value - low) / (high - low), 0.0, 1.0))
 
 
-def finite_mean(values: Sequence[float]) -> float:
-    """Return the mean of what is finite of `values`, nan where nothing is."""
-    finite = [value for value in values if np.isfinite(value)]
-    return float(np.mean(finite)) if finite else float("nan")
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Hold `network` in evaluation mode, and leave it in the mode that it had."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+
+
+def mean_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return for each figure the mean of what is finite of it, over the rows that have it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: finite_mean([row[name] for row in rows if name in row]) for name in names}
+
+
+def finite_mean(values: ArrayLike) -> float:
+    """Return the mean of what is finite of `values`, of any shape; nan where nothing is."""
+    array = np.asarray(values, dtype=np.float64)
+    finite = array[np.isfinite(array)]
+    return float(finite.mean()) if finite.size else float("nan")

@@ -16,7 +16,7 @@ from training import metrics
 from training.datasets import FloatArray
 from training.losses.combined import Loss
 from training.mixing import Example
-from training.validation import PESQ_RANGE, at_speech_rate, finite_mean, position
+from training.validation import PESQ_RANGE, at_speech_rate, evaluating, finite_mean, mean_figures, position
 
 DNSMOS_RANGE = (1.0, 4.5)  # noise to the best of recordings
 DRIFT_LIMIT = 0.2  # share of the windows: beyond it the generator makes words up
@@ -81,17 +81,11 @@ def validate_generation(
     sample_rate: int,
 ) -> GenerationReport:
     """Return the report of `network`, in evaluation mode, on `examples` whose targets are at `sample_rate`."""
-    was_training = network.training
-    network.eval()
-    rows = [_figures(network, example, loss, forward=forward, sample_rate=sample_rate) for example in examples]
-    network.train(was_training)
-    columns = {
-        name: [row[name] for row in rows if name in row] for name in dict.fromkeys(k for row in rows for k in row)
-    }
-    means = {name: finite_mean(values) for name, values in columns.items() if name != "silence_db"}
-    loudest = max(columns.get("silence_db", []), default=float("nan"))
+    with evaluating(network):
+        rows = [_figures(network, example, loss, forward=forward, sample_rate=sample_rate) for example in examples]
     absent = dict.fromkeys(GenerationReport.__annotations__, float("nan"))
-    return GenerationReport(**absent | means | {"silence_db": loudest})
+    loudest = max((row["silence_db"] for row in rows if "silence_db" in row), default=float("nan"))
+    return GenerationReport(**absent | mean_figures(rows) | {"silence_db": loudest})
 
 
 def _figures(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from training.losses.combined import Loss
 from training.separation.bss_eval import StemScores, score_stems
 from training.separation.mixing import StemExample
+from training.validation import evaluating, finite_mean
 
 IDLE_LIMIT_DB = 0.3  # SDR over that of the mix itself, below this: nothing is being taken apart
 LEVEL_LIMIT_DB = 3.0
@@ -77,29 +78,27 @@ def validate_separation(
     network: nn.Module, *, examples: Sequence[StemExample], loss: Loss, sources: Sequence[str]
 ) -> SeparationReport:
     """Return the report of `network` (B, C, T) -> (B, S, C, T), in evaluation mode, on `examples`."""
-    was_training = network.training
-    network.eval()
     losses, levels, gains, scores = [], [], [], []
-    for example in examples:
-        estimate_batch = separate_batch(network, torch.from_numpy(example.mix).unsqueeze(0)).cpu()
-        losses.append(float(loss(estimate_batch, torch.from_numpy(example.stems).unsqueeze(0))))
-        estimates = estimate_batch[0].numpy()
-        found = score_stems(estimates, example.stems)
-        of_mix = score_stems(np.broadcast_to(example.mix, example.stems.shape), example.stems)
-        scores.append(found)
-        gains.append(found.sdr_db - of_mix.sdr_db)
-        levels.append(_level_db(estimates.sum(axis=0)) - _level_db(example.mix))
-    network.train(was_training)
+    with evaluating(network):
+        for example in examples:
+            estimate_batch = separate_batch(network, torch.from_numpy(example.mix).unsqueeze(0)).cpu()
+            losses.append(float(loss(estimate_batch, torch.from_numpy(example.stems).unsqueeze(0))))
+            estimates = estimate_batch[0].numpy()
+            found = score_stems(estimates, example.stems)
+            of_mix = score_stems(np.broadcast_to(example.mix, example.stems.shape), example.stems)
+            scores.append(found)
+            gains.append(found.sdr_db - of_mix.sdr_db)
+            levels.append(_level_db(estimates.sum(axis=0)) - _level_db(example.mix))
     return SeparationReport(
         loss=float(np.mean(losses)),
         **_means(scores),
-        sdr_gain_db=_finite_mean(np.stack(gains)),
-        level_change_db=_finite_mean(np.array(levels)),
+        sdr_gain_db=finite_mean(gains),
+        level_change_db=finite_mean(levels),
         stems={
             source: {
-                "sdr_db": _finite_mean(np.array([found.sdr_db[index] for found in scores])),
-                "sir_db": _finite_mean(np.array([found.sir_db[index] for found in scores])),
-                "sar_db": _finite_mean(np.array([found.sar_db[index] for found in scores])),
+                "sdr_db": finite_mean([found.sdr_db[index] for found in scores]),
+                "sir_db": finite_mean([found.sir_db[index] for found in scores]),
+                "sar_db": finite_mean([found.sar_db[index] for found in scores]),
             }
             for index, source in enumerate(sources)
         },
@@ -107,17 +106,9 @@ def validate_separation(
 
 
 def _means(scores: Sequence[StemScores]) -> dict[str, float]:
-    return {
-        name: _finite_mean(np.stack([getattr(found, name) for found in scores]))
-        for name in ("sdr_db", "sir_db", "sar_db")
-    }
+    return {name: finite_mean([getattr(found, name) for found in scores]) for name in ("sdr_db", "sir_db", "sar_db")}
 
 
 def _level_db(wav: NDArray[np.float32]) -> float:
     power = float(np.mean(np.square(wav, dtype=np.float64)))
     return 10 * float(np.log10(power)) if power > 0 else float("nan")
-
-
-def _finite_mean(values: NDArray[np.float64]) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else float("nan")
