@@ -162,6 +162,7 @@ class Recipe(Section):
     data: DataSection = DataSection()
     mix: MixSection
     losses: dict[str, float]  # weight by name, see training.losses
+    opinion_waves: Annotated[int, Field(ge=1)] = 1  # of a batch, that the loss `opinion` hears
     optimiser: OptimiserSection = OptimiserSection()
     loop: LoopSection
     validation: ValidationSection = ValidationSection()

@@ -52,7 +52,7 @@ def train_recipe(recipe: Recipe, *, run_dir: Path, resume: bool = True, initial:
     with start_workers(recipe.loop.processes, _train, recipe, run_dir, resume, initial) as workers:
         trained = _train(recipe, run_dir, resume, initial, workers=workers)
     sample_rate = recipe.system.sample_rate
-    loss = build_loss(recipe.losses, sample_rate=sample_rate)
+    loss = build_loss(recipe.losses, sample_rate=sample_rate, opinion_waves=recipe.opinion_waves)
     network = build_network(recipe.system.architecture, recipe.system.arguments)
     network.load_state_dict(load_checkpoint(trained.checkpoint)[1])
     test_examples = held_out_examples(pools["test"], recipe, split="test")
@@ -73,7 +73,7 @@ def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *,
     torch.manual_seed(recipe.loop.seed)
     pools = load_split_pools(recipe.data, sample_rate=recipe.system.sample_rate, cache=run_dir / "clips")
     sample_rate = recipe.system.sample_rate
-    loss = build_loss(recipe.losses, sample_rate=sample_rate)
+    loss = build_loss(recipe.losses, sample_rate=sample_rate, opinion_waves=recipe.opinion_waves)
     network = build_network(recipe.system.architecture, recipe.system.arguments)
     initialise(network, start=recipe.system.start)
     if initial is not None:

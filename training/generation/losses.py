@@ -12,8 +12,9 @@ from core.errors import InvalidOptions
 from training.generation.features import FeatureMap, open_compared
 from training.generation.quality import open_pesq, open_utmos
 from training.generation.recipe import INPUT_RATE, GenerationRecipe
-from training.losses.combined import LOSSES, SPEECH_RATE_LOSSES, Loss
+from training.losses.combined import LOSSES, OPINION, SPEECH_RATE_LOSSES, Loss
 from training.losses.lmos import decimate, feature_distance, magnitude_distance
+from training.losses.opinion import opinion_loss
 
 
 def build_generation_loss(recipe: GenerationRecipe, *, device: torch.device) -> Loss:
@@ -26,12 +27,13 @@ def build_generation_loss(recipe: GenerationRecipe, *, device: torch.device) -> 
         "speech_features": lambda: _of_features(open_compared(recipe.features, device=device)),
         "utmos": lambda: open_utmos(device),
         "pesq": lambda: open_pesq(device),
+        OPINION: lambda: partial(opinion_loss, waves=recipe.opinion_waves),
     }
     at_output_rate: Mapping[str, Loss] = {
         "magnitude": magnitude_distance,
         **{name: loss for name, loss in LOSSES.items() if name not in SPEECH_RATE_LOSSES},
     }
-    at_input_rate = {name: LOSSES[name] for name in SPEECH_RATE_LOSSES}
+    at_input_rate = {name: loss for name, loss in LOSSES.items() if name in SPEECH_RATE_LOSSES}
     unknown = sorted(recipe.losses.keys() - special.keys() - at_output_rate.keys() - at_input_rate.keys())
     if unknown:
         known = ", ".join([*special, *at_output_rate, *sorted(at_input_rate)])

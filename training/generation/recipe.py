@@ -72,6 +72,7 @@ class GenerationRecipe(Section):
     mix: MixSection
     degradation: DegradationSection = DegradationSection()
     losses: Annotated[dict[str, float], Field(min_length=1)]  # weight by name, see training.generation.losses
+    opinion_waves: Annotated[int, Field(ge=1)] = 1  # of a batch, that the loss `opinion` hears
     adversary: AdversarySection | None = None  # None: regression alone
     optimiser: OptimiserSection = OptimiserSection()
     loop: LoopSection

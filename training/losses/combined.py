@@ -26,9 +26,10 @@ from training.losses.waveform import l1_loss, si_sdr_loss, snr_loss
 
 SAMPLE_RATE = 16000
 LOUDNESS = "loudness"
+OPINION = "opinion"
 STAGE_MAE = "stage_mae"
 SPEECH_RATE_LOSSES = frozenset(
-    {"compressed_magnitude", "compressed_spectrum", "estoi", "disturbance", "mos_lqo", "opinion"}
+    {"compressed_magnitude", "compressed_spectrum", "estoi", "disturbance", "mos_lqo", OPINION}
 )
 """What has bands or weights at fixed frequencies and computes them for 16 kHz."""
 
@@ -44,23 +45,27 @@ LOSSES: Mapping[str, Loss] = {
     "estoi": estoi_loss,
     "disturbance": disturbance_loss,
     "mos_lqo": mos_lqo_loss,
-    "opinion": opinion_loss,
 }
 
 
-def build_loss(weights: Mapping[str, float], *, sample_rate: int = SAMPLE_RATE) -> Loss:
+def build_loss(weights: Mapping[str, float], *, sample_rate: int = SAMPLE_RATE, opinion_waves: int = 1) -> Loss:
     """Return the sum of the named losses times their weights (brief a: l1 .5, si_sdr .5, multi_resolution_stft .1).
 
     With `stage_mae` among them the result is a `StageLoss`, for networks that estimate spectrograms in stages.
+    `opinion` hears `opinion_waves` of a batch.
     """
-    known = [*LOSSES, LOUDNESS, STAGE_MAE]
+    known = [*LOSSES, LOUDNESS, OPINION, STAGE_MAE]
     unknown = sorted(set(weights) - set(known))
     if unknown or not weights:
         raise InvalidOptions(f"Unknown losses {unknown}; known are {', '.join(known)}; at least one is needed")
     narrow = sorted(SPEECH_RATE_LOSSES & set(weights))
     if narrow and sample_rate != SAMPLE_RATE:
         raise InvalidOptions(f"The losses {narrow} are of {SAMPLE_RATE} Hz; the recipe's rate is {sample_rate} Hz")
-    losses: dict[str, Loss] = {**LOSSES, LOUDNESS: partial(loudness_loss, sample_rate=sample_rate)}
+    losses: dict[str, Loss] = {
+        **LOSSES,
+        LOUDNESS: partial(loudness_loss, sample_rate=sample_rate),
+        OPINION: partial(opinion_loss, waves=opinion_waves),
+    }
     terms = [(weight, losses[name]) for name, weight in weights.items() if name != STAGE_MAE]
     if STAGE_MAE in weights:
         return StageLoss(weight=weights[STAGE_MAE], further=_sum_of(terms) if terms else None)

@@ -26,8 +26,6 @@ LOG_POWER_FLOOR = 1e-12
 QUIET_POWER = 1e-5  # of a bin; that of a voice is some 1e-2
 OVERALL = 2  # the place of OVRL among the scores
 BEST_SCORE = 5.0
-LISTENED_WAVES = 1
-"""Of a batch: the convolutions cost some 9 GFLOP for a second of sound, gradients included, more than our networks."""
 CONVOLUTIONS = ("conv2d", *(f"conv2d_{number}" for number in range(1, 7)))
 DENSE = ("dense", "dense_1", "dense_3")
 # Polynomials from the network's outputs to scores, highest power first, by the authors: SIG, BAK, OVRL.
@@ -93,13 +91,15 @@ def _linear(arrays: dict[str, Tensor], name: str) -> nn.Linear:
     return layer
 
 
-def opinion_loss(estimate: Tensor, clean: Tensor) -> Tensor:
-    """Return what the OVRL scores of the first waves of (B, T) at 16 kHz lack to 5, in the mean.
+def opinion_loss(estimate: Tensor, clean: Tensor, *, waves: int = 1) -> Tensor:
+    """Return what the OVRL scores of the first `waves` of (B, T) at 16 kHz lack to 5, in the mean.
 
-    The clean speech is not looked at. InvalidOptions where the packages of DNSMOS are not installed.
+    The convolutions take some 9 GFLOP for a second of sound, gradients included, more than our networks: so a recipe
+    says how many waves of a batch are heard. The clean speech is not looked at. InvalidOptions where the packages of
+    DNSMOS are not installed.
     """
     with torch.autocast(estimate.device.type, dtype=torch.bfloat16):
-        scores = installed_network(estimate.device)(estimate[:LISTENED_WAVES])
+        scores = installed_network(estimate.device)(estimate[:waves])
     loss: Tensor = (BEST_SCORE - scores[:, OVERALL]).mean()
     return loss
 

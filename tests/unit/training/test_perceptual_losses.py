@@ -139,13 +139,14 @@ def test_mos_lqo_gradient_is_finite_for_silence_and_for_less_than_a_split() -> N
     assert estimate.grad[1].abs().sum() == 0  # nothing is asked of what accompanies no speech
 
 
-def test_opinion_loss_teaches_the_estimate_alone() -> None:
-    estimate = (speechlike() + white_noise(0.01)).requires_grad_()
+@pytest.mark.parametrize("waves", [1, 2])
+def test_opinion_loss_teaches_the_waves_that_are_to_be_heard(waves: int) -> None:
+    estimate = (speechlike() + white_noise(0.01)).repeat(3, 1).requires_grad_()
 
-    loss = opinion_loss(estimate, speechlike())
+    loss = opinion_loss(estimate, speechlike().repeat(3, 1), waves=waves)
     loss.backward()
 
     assert 0 < loss.item() < 4
     assert estimate.grad is not None
-    assert estimate.grad.abs().sum() > 0
+    assert [bool(gradient.any()) for gradient in estimate.grad] == [index < waves for index in range(3)]
     assert not any(parameter.requires_grad for parameter in installed_network(torch.device("cpu")).parameters())
