@@ -6,14 +6,13 @@ import hashlib
 import io
 import json
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import soundfile
 
-from tests.e2e.stack import JOB_TIMEOUT_S, running_stack, wait_until
+from tests.e2e.stack import JOB_TIMEOUT_S, RunningStack, wait_until
 
 SAMPLE_RATE = 16_000
 
@@ -25,9 +24,9 @@ def recording(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def test_batch_comes_back_as_an_archive_with_its_manifest(tmp_path: Path) -> None:
+def test_batch_comes_back_as_an_archive_with_its_manifest(shared_stack: RunningStack) -> None:
     files = [("talk.wav", recording(1)), ("notes.txt", b"words, not sound. " * 50), ("talk.wav", recording(2))]
-    with running_stack(tmp_path / "data") as stack, httpx.Client(base_url=stack.url, timeout=30) as client:
+    with httpx.Client(base_url=shared_stack.url, timeout=30) as client:
         accepted = client.post(
             "/api/v1/batches", files=[("file", file) for file in files], data={"preset": "clean-only"}
         )

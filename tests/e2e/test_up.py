@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,6 @@ from tests.e2e.stack import (
 FRAMES = 48_000 * 3 + 17  # three seconds and an odd rest
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with running_stack(tmp_path_factory.mktemp("stack") / "data") as stack:
-        yield stack
-
-
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     path = tmp_path / "talk.wav"
@@ -52,9 +45,9 @@ def finished_job(client: httpx.Client, location: str) -> dict[str, Any]:
 
 
 def test_submitted_file_comes_back_enhanced_in_its_exact_length(
-    stack: RunningStack, recording: Path, tmp_path: Path
+    shared_stack: RunningStack, recording: Path, tmp_path: Path
 ) -> None:
-    with httpx.Client(base_url=stack.url, timeout=30) as client, recording.open("rb") as file:
+    with httpx.Client(base_url=shared_stack.url, timeout=30) as client, recording.open("rb") as file:
         accepted = client.post("/api/v1/jobs", files={"file": ("talk.wav", file)}, data={"preset": "speech"})
         assert accepted.status_code == 202, accepted.text
         job = finished_job(client, accepted.headers["location"])
@@ -70,8 +63,8 @@ def test_submitted_file_comes_back_enhanced_in_its_exact_length(
     assert len(downloaded) == output["bytes"]
 
 
-def test_reference_is_compared_with_and_not_among_the_results(stack: RunningStack, recording: Path) -> None:
-    with httpx.Client(base_url=stack.url, timeout=30) as client, recording.open("rb") as file:
+def test_reference_is_compared_with_and_not_among_the_results(shared_stack: RunningStack, recording: Path) -> None:
+    with httpx.Client(base_url=shared_stack.url, timeout=30) as client, recording.open("rb") as file:
         files = {"file": ("talk.wav", file), "reference": ("clean.wav", recording.read_bytes())}
         accepted = client.post("/api/v1/jobs", files=files, data={"preset": "clean-only"})
         assert accepted.status_code == 202, accepted.text
@@ -84,27 +77,27 @@ def test_reference_is_compared_with_and_not_among_the_results(stack: RunningStac
     assert {output["role"] for output in job["outputs"]} == {"enhanced", "waveform", "spectrogram", "peaks"}
 
 
-def test_submit_command_waits_and_fetches(stack: RunningStack, recording: Path, tmp_path: Path) -> None:
-    done = run_limpid("submit", recording, "--url", stack.url, "--wait", "-o", tmp_path / "results")
+def test_submit_command_waits_and_fetches(shared_stack: RunningStack, recording: Path, tmp_path: Path) -> None:
+    done = run_limpid("submit", recording, "--url", shared_stack.url, "--wait", "-o", tmp_path / "results")
 
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["talk.enhanced.wav"]
     assert soundfile.info(tmp_path / "results" / "talk.enhanced.wav").frames == FRAMES
 
 
-def test_submit_command_fails_for_what_is_no_audio(stack: RunningStack, tmp_path: Path) -> None:
+def test_submit_command_fails_for_what_is_no_audio(shared_stack: RunningStack, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("words, not sound. " * 50, encoding="utf-8")
 
-    done = run_limpid("submit", text, "--url", stack.url, "--wait")
+    done = run_limpid("submit", text, "--url", shared_stack.url, "--wait")
 
     assert done.returncode == 1
     assert "notes.txt" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_second_stack_on_the_same_port_is_refused(stack: RunningStack, tmp_path: Path) -> None:
-    port = stack.url.rpartition(":")[2]
+def test_second_stack_on_the_same_port_is_refused(shared_stack: RunningStack, tmp_path: Path) -> None:
+    port = shared_stack.url.rpartition(":")[2]
 
     done = run_limpid("up", "--port", port, "--data-dir", tmp_path / "other")
 
@@ -113,21 +106,21 @@ def test_second_stack_on_the_same_port_is_refused(stack: RunningStack, tmp_path:
     assert "Traceback" not in done.stderr
 
 
-def test_second_stack_on_the_same_folder_is_refused(stack: RunningStack) -> None:
-    done = run_limpid("up", "--port", "0", "--data-dir", stack.data_dir)
+def test_second_stack_on_the_same_folder_is_refused(shared_stack: RunningStack) -> None:
+    done = run_limpid("up", "--port", "0", "--data-dir", shared_stack.data_dir)
 
     assert done.returncode == 1
-    assert f"in use by process {stack.process.pid}" in done.stderr
+    assert f"in use by process {shared_stack.process.pid}" in done.stderr
 
 
-def test_killed_api_comes_back(stack: RunningStack) -> None:
-    api = next(pid for pid, command in stack.descendants().items() if "cli.main api" in command)
+def test_killed_api_comes_back(shared_stack: RunningStack) -> None:
+    api = next(pid for pid, command in shared_stack.descendants().items() if "cli.main api" in command)
 
     os.kill(api, signal.SIGKILL)
-    wait_until(lambda: any("api runs again" in line for line in stack.errors), timeout_s=30, what="restart")
+    wait_until(lambda: any("api runs again" in line for line in shared_stack.errors), timeout_s=30, what="restart")
 
-    wait_until(lambda: answers(stack.url), timeout_s=START_TIMEOUT_S, what="the API answers again")
-    assert any("api was killed by SIGKILL" in line for line in stack.errors)
+    wait_until(lambda: answers(shared_stack.url), timeout_s=START_TIMEOUT_S, what="the API answers again")
+    assert any("api was killed by SIGKILL" in line for line in shared_stack.errors)
 
 
 def answers(url: str) -> bool:

@@ -5,24 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import numpy as np
-import pytest
 import soundfile
 
-from tests.e2e.stack import JOB_TIMEOUT_S, LIMPID, RunningStack, run_limpid, running_stack, wait_until
+from tests.e2e.stack import JOB_TIMEOUT_S, LIMPID, RunningStack, run_limpid, wait_until
 
 SAMPLE_RATE = 16_000
 COUNT = 6
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with running_stack(tmp_path_factory.mktemp("stack") / "data") as stack:
-        yield stack
 
 
 def steps_of(inbox: Path) -> list[str]:
@@ -36,17 +28,17 @@ def steps_of(inbox: Path) -> list[str]:
     return records
 
 
-def test_killed_watcher_does_every_file_exactly_once(stack: RunningStack, tmp_path: Path) -> None:
+def test_killed_watcher_does_every_file_exactly_once(shared_stack: RunningStack, tmp_path: Path) -> None:
     inbox, out = tmp_path / "in", tmp_path / "out"
     frames = {}
     for number in range(COUNT):
-        path = inbox / f"day-{number % 2}" / f"talk-{number}.wav"
+        path = inbox / f"day-{number % 2}" / f"watched-{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         frames[path.relative_to(inbox)] = 2 * SAMPLE_RATE + number
         noise = np.random.default_rng(number).normal(scale=0.05, size=2 * SAMPLE_RATE + number)
         soundfile.write(path, noise, SAMPLE_RATE)
     (inbox / "late.wav.part").write_bytes(b"half")
-    options = ("--url", stack.url, "--preset", "clean-only", "--once", "--stable-s", "0.2")
+    options = ("--url", shared_stack.url, "--preset", "clean-only", "--once", "--stable-s", "0.2")
     arguments = ("watch", str(inbox), "--out", str(out), *options)
     watcher = subprocess.Popen([*LIMPID, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -66,5 +58,6 @@ def test_killed_watcher_does_every_file_exactly_once(stack: RunningStack, tmp_pa
     assert (inbox / "late.wav.part").is_file()
     assert not steps_of(inbox)
     assert done.returncode == 1  # for notes.txt
-    jobs = httpx.get(f"{stack.url}/api/v1/jobs", params={"limit": 200}).raise_for_status().json()["jobs"]
-    assert sorted(job["input"]["name"] for job in jobs) == sorted(path.name for path in frames)
+    jobs = httpx.get(f"{shared_stack.url}/api/v1/jobs", params={"limit": 200}).raise_for_status().json()["jobs"]
+    submitted = [name for job in jobs if (name := job["input"]["name"]).startswith("watched-")]
+    assert sorted(submitted) == sorted(path.name for path in frames)
