@@ -25,20 +25,20 @@ class ClippingMeter:
         self.runs = 0
         self.samples = 0
 
-    def update(self, wav: FloatArray) -> None:
-        """Take in `wav` (C, T); `runs` and `samples` count at once, so a run that goes on is counted to its end."""
+    def update(self, wav: FloatArray, *, peak: float) -> None:
+        """Take in `wav` (C, T), whose largest magnitude is `peak`.
+
+        `runs` and `samples` count at once, so a run that goes on is counted to its end.
+        """
         if wav.shape[-1] == 0:
             return
-        if self._is_clear(wav):
+        if peak < NEAR_FULL_SCALE:
             self._run[:] = 0
             self._last = wav[:, -1].copy()
             return
         for channel, samples in enumerate(wav):
             self._update_channel(channel, samples)
         self._last = wav[:, -1].copy()
-
-    def _is_clear(self, wav: FloatArray) -> bool:
-        return float(wav.max()) < NEAR_FULL_SCALE and float(wav.min()) > -NEAR_FULL_SCALE
 
     def _update_channel(self, channel: int, samples: FloatArray) -> None:
         joined = np.concatenate([self._last[channel : channel + 1], samples])

@@ -21,7 +21,9 @@ from core.errors import InvalidOptions
 
 # Sizes in a RIFF header are 32 bits wide; the margin is for the header itself, tags and the largest cover.
 MAX_RIFF_DATA_BYTES = 2**32 - 2**20 - MAX_COVER_BYTES
-PIECE_FRAMES = 16_384  # libvorbis recurses over what it is given at once: a whole recording overflows the stack
+LOSSY_PIECE_FRAMES = 16_384  # libvorbis recurses over what it is given at once: a recording overflows the stack
+PIECE_FRAMES = 131_072
+LOSSLESS_FORMATS = frozenset({"wav", "flac"})
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -133,6 +135,7 @@ class AudioWriter:
         self._input_rate = sample_rate
         self._resampler = StreamResampler(sample_rate, self.sample_rate, channels=channels)
         self._frames_encoded = 0
+        self._piece_frames = PIECE_FRAMES if format in LOSSLESS_FORMATS else LOSSY_PIECE_FRAMES
         self._max_frames: int | None = None
         container = format
         if format == "wav":
@@ -194,8 +197,8 @@ class AudioWriter:
             self.clipped_samples += int(np.count_nonzero(np.abs(wav) > 1.0))
             wav = np.clip(wav, -1.0, 1.0)
         self._frames_encoded += wav.shape[-1]
-        for start in range(0, wav.shape[-1], PIECE_FRAMES):
-            self._encoder.write(wav[:, start : start + PIECE_FRAMES])
+        for start in range(0, wav.shape[-1], self._piece_frames):
+            self._encoder.write(wav[:, start : start + self._piece_frames])
 
 
 def write_blocks(writer: AudioWriter, blocks: Iterable[FloatArray]) -> None:

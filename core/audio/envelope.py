@@ -70,10 +70,15 @@ class EnvelopeMeter:
         last = (stop - 1) // self._step
         starts = np.maximum(np.arange(first, last + 1) * self._step - self._position, 0)
         points = slice(first, last + 1)
-        self._low[points] = np.minimum(self._low[points], np.minimum.reduceat(wav.min(axis=0), starts))
-        self._high[points] = np.maximum(self._high[points], np.maximum.reduceat(wav.max(axis=0), starts))
-        powers: NDArray[np.float32] = np.einsum("ct,ct->t", wav, wav) / np.float32(len(wav))
-        self._energy[points] += np.add.reduceat(powers, starts, dtype=np.float64)
+        if len(wav) == 1:
+            low = high = wav[0]
+            powers = np.square(wav[0])
+        else:
+            low, high = wav.min(axis=0), wav.max(axis=0)
+            powers = np.einsum("ct,ct->t", wav, wav) / np.float32(len(wav))
+        self._low[points] = np.minimum(self._low[points], np.minimum.reduceat(low, starts))
+        self._high[points] = np.maximum(self._high[points], np.maximum.reduceat(high, starts))
+        self._energy[points] += np.add.reduceat(powers, starts)
         self._position = stop
 
     def result(self) -> Envelope:

@@ -89,7 +89,7 @@ def draw_waveform(envelope: Envelope, title: str, *, full_scale: float) -> bytes
         (low, high, _WAVE_INK),
         (np.maximum(-rms, low), np.minimum(rms, high), _WAVE_CORE_INK),
     ):
-        rows = np.arange(PLOT_HEIGHT)[:, None]
+        rows = np.arange(PLOT_HEIGHT, dtype=np.int16)[:, None]
         plot[(rows >= _row(top, full_scale)) & (rows <= _row(bottom, full_scale))] = ink
     return _png(Image.fromarray(pixels), palette((GRID, WAVE, WAVE_CORE)))
 
@@ -149,9 +149,9 @@ def _draw_colour_bar(picture: Image.Image, top_db: float) -> None:
     draw.text((WIDTH - 6, TOP / 2), "dBFS", fill=TEXT_INK, font=font, anchor="rm")
 
 
-def _row(amplitudes: FloatArray, full_scale: float) -> NDArray[np.intp]:
+def _row(amplitudes: FloatArray, full_scale: float) -> NDArray[np.int16]:
     place = np.clip((1 - amplitudes / full_scale) / 2, 0, 1)
-    return np.round(place * (PLOT_HEIGHT - 1)).astype(np.intp)
+    return np.round(place * (PLOT_HEIGHT - 1)).astype(np.int16)
 
 
 def _png(picture: Image.Image, colours: NDArray[np.uint8]) -> bytes:

@@ -47,6 +47,7 @@ class QualityMeter:
     def __init__(self, sample_rate: int, channels: int) -> None:
         self._frame_samples = max(round(sample_rate * FRAME_S), 1)
         self._framer: Framer[np.float32] = Framer(self._frame_samples)
+        self._ones = np.ones(self._frame_samples, np.float32)
         self._clipping = ClippingMeter(channels)
         self._powers = PowerHistogram()
         self._peak = 0.0
@@ -56,8 +57,9 @@ class QualityMeter:
 
     def update(self, wav: FloatArray) -> None:
         """Take in `wav` (C, T)."""
-        self._peak = max(self._peak, float(wav.max(initial=0.0)), -float(wav.min(initial=0.0)))
-        self._clipping.update(wav)
+        peak = max(float(wav.max(initial=0.0)), -float(wav.min(initial=0.0)))
+        self._peak = max(self._peak, peak)
+        self._clipping.update(wav, peak=peak)
         self._add_frames(self._framer.push(wav))
 
     def result(self) -> Quality:
@@ -81,10 +83,10 @@ class QualityMeter:
         )
 
     def _add_frames(self, frames: FloatArray) -> None:
-        means = frames.mean(axis=-1)
+        means = np.vecdot(frames, self._ones) / np.float32(self._frame_samples)  # a third of the time of np.mean
         # Without their mean first: in float32 the square of an offset would drown the noise beside it.
         centred = frames - means[..., np.newaxis]
-        variances = np.einsum("cnt,cnt->cn", centred, centred).astype(np.float64) / self._frame_samples
+        variances = np.vecdot(centred, centred).astype(np.float64) / self._frame_samples
         wide = means.astype(np.float64)
         self._samples += frames.size
         self._energy += self._frame_samples * float((variances + wide**2).sum())

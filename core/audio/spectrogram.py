@@ -82,17 +82,23 @@ class SpectrogramMeter:
     def result(self) -> Spectrogram:
         """The spectrogram; call once, after the last block."""
         self.update(np.zeros((len(self._held), self._n_fft), np.float32))
-        looks = self._per_column * len(self._held)
-        return Spectrogram(sample_rate=self._sample_rate, frames=self._frames, powers=self._powers / np.float32(looks))
+        self._powers /= np.float32(self._per_column * len(self._held))
+        return Spectrogram(sample_rate=self._sample_rate, frames=self._frames, powers=self._powers)
 
     def _add(self, held: FloatArray, starts: NDArray[np.int64]) -> None:
-        columns = (self._done + np.arange(len(starts))) // self._per_column
         for channel in held:
             frames = sliding_window_view(channel, self._n_fft)[starts]
             frames *= self._window
             spectrum = rfft(frames, overwrite_x=True)
             powers = np.square(spectrum.real)
             powers += np.square(spectrum.imag)
-            for column, frame in zip(columns, powers, strict=True):
-                self._powers[column] += frame
+            self._accumulate(powers)
         self._done += len(starts)
+
+    def _accumulate(self, powers: FloatArray) -> None:
+        """Add the next frames' `powers` (N, F) to their columns: the first of each column at once, then the second."""
+        for place in range(self._per_column):
+            first = (place - self._done) % self._per_column
+            part = powers[first :: self._per_column]
+            column = (self._done + first) // self._per_column
+            self._powers[column : column + len(part)] += part

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ OVERSAMPLING = 4
 """As annex 2 has it for 48 kHz; higher rates could do with less."""
 TAPS = 16
 """Samples around each interpolated value; flat within 0.1 dB up to 0.4 of the sample rate."""
+_MIDDLE = TAPS // 2 - 1
+"""Place of the sample before the interpolated value."""
 _KAISER_BETA = 5.0
 _BLOCK_SAMPLES = 65_536
 
@@ -19,13 +23,17 @@ _BLOCK_SAMPLES = 65_536
 class TruePeakMeter:
     """Feed blocks (C, T) of any size; `result` is the true peak of all channels as an amplitude.
 
-    Interpolates only where the result could exceed the peak so far: a value between samples is at most the largest of
-    the samples around it times the sum of the filter's magnitudes. What is skipped cannot change the result.
+    Interpolates only where the result could exceed the peak so far. What is skipped cannot change the result, because
+    a value between two samples is at most
+    - the largest of the `TAPS` samples around it times the sum of the filter's magnitudes, and
+    - the larger of the two plus what the filter adds to the straight line between them, which is a weighted sum of the
+      differences between neighbours.
     """
 
     def __init__(self, channels: int) -> None:
         self._filters = interpolation_filters(OVERSAMPLING)
         self._overshoot = float(np.abs(self._filters).sum(axis=1).max())
+        self._bend = _largest_bend(self._filters)
         self._history = np.zeros((channels, TAPS - 1), np.float32)
         self._peak = 0.0
 
@@ -43,12 +51,25 @@ class TruePeakMeter:
         return self._peak_of(tail, self._peak)
 
     def _peak_of(self, wav: FloatArray, peak: float) -> float:
-        peak = max(peak, float(wav.max(initial=0.0)), -float(wav.min(initial=0.0)))
-        for channel in wav:
-            windows = _windows_with_samples_above(channel, peak / self._overshoot)
-            if len(windows):
-                peak = max(peak, float(np.abs(windows @ self._filters.T).max()))
+        highest = np.maximum(wav.max(axis=-1), -wav.min(axis=-1))
+        peak = max(peak, float(highest.max()))
+        for channel, high in zip(wav, highest, strict=True):
+            if high * self._overshoot > peak:
+                peak = self._peak_between(channel, float(high), peak)
         return peak
+
+    def _peak_between(self, wav: FloatArray, high: float, peak: float) -> float:
+        """The larger of `peak` and what lies between the samples of `wav` (T,), whose largest magnitude is `high`."""
+        steps = np.diff(wav)
+        steepest = max(float(steps.max()), -float(steps.min()))
+        by_bend, by_overshoot = peak - self._bend * steepest, peak / self._overshoot
+        if high <= by_bend:
+            return peak
+        if by_bend > by_overshoot:
+            windows = _windows_around(wav, by_bend, places=(_MIDDLE, _MIDDLE + 1))
+        else:
+            windows = _windows_around(wav, by_overshoot, places=range(TAPS))
+        return max(peak, float(np.abs(windows @ self._filters.T).max(initial=0.0)))
 
 
 def interpolation_filters(factor: int) -> FloatArray:
@@ -56,19 +77,29 @@ def interpolation_filters(factor: int) -> FloatArray:
 
     A Kaiser-windowed sinc, each phase with a gain of 1 at 0 Hz. The samples themselves need no filter.
     """
-    offsets = np.arange(1, factor)[:, None] / factor + TAPS // 2 - 1 - np.arange(TAPS)
+    offsets = np.arange(1, factor)[:, None] / factor + _MIDDLE - np.arange(TAPS)
     window = np.i0(_KAISER_BETA * np.sqrt(1 - (offsets / (TAPS / 2)) ** 2)) / np.i0(_KAISER_BETA)
     filters = np.sinc(offsets) * window
     return np.asarray(filters / filters.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def _windows_with_samples_above(wav: FloatArray, threshold: float) -> NDArray[np.float32]:
-    """The windows (N, TAPS) of `wav` (T,) that hold a sample of larger magnitude than `threshold` (>= 0)."""
+def _largest_bend(filters: FloatArray) -> float:
+    """How far a value may lie off the straight line between the middle samples, in steps between neighbours.
+
+    Filter and line have the same gain at 0 Hz. So their difference is a filter of the steps: its running sum.
+    """
+    fractions = np.arange(1, len(filters) + 1) / (len(filters) + 1)
+    lines = np.zeros(filters.shape)
+    lines[:, _MIDDLE], lines[:, _MIDDLE + 1] = 1 - fractions, fractions
+    return float(np.abs(np.cumsum(filters - lines, axis=1)).sum(axis=1).max())
+
+
+def _windows_around(wav: FloatArray, threshold: float, *, places: Iterable[int]) -> NDArray[np.float32]:
+    """The windows (N, TAPS) of `wav` (T,) with a sample above `threshold` (>= 0) in magnitude in one of `places`."""
     loud = np.flatnonzero(np.abs(wav) > threshold)
-    if not len(loud):
-        return np.empty((0, TAPS), np.float32)
-    holds_loud = np.zeros(len(wav), dtype=bool)
-    for offset in range(TAPS):
-        holds_loud[np.maximum(loud - offset, 0)] = True
-    chosen = np.flatnonzero(holds_loud[: len(wav) - TAPS + 1])
+    is_chosen = np.zeros(len(wav), dtype=bool)
+    if len(loud):
+        for place in places:
+            is_chosen[np.maximum(loud - place, 0)] = True
+    chosen = np.flatnonzero(is_chosen[: len(wav) - TAPS + 1])
     return sliding_window_view(wav, TAPS)[chosen]

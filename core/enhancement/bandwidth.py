@@ -51,7 +51,10 @@ class CarriedBand:
         self._native_per_model = native.sample_rate / model.sample_rate
         # The middles of the frames are whole samples of the recording, whose gain then is one ramp after another.
         self._hop = max(round(self._n_fft / 2 * self._native_per_model), 1)
-        self._ramp = (np.arange(self._hop) / self._hop).astype(np.float32)
+        self._ramp = _ramp(self._hop)
+        # Where one rate is a multiple of the other, they mostly are whole samples at the engine's rate too.
+        model_hop, rest = divmod(self._hop * model.sample_rate, native.sample_rate)
+        self._model_ramp = None if rest else _ramp(model_hop)
         self._first = 0  # the first of the frames whose gains are kept
         self._gains = np.empty((native.channels, 0))
 
@@ -76,22 +79,35 @@ class CarriedBand:
 
     def gain(self, start: int, stop: int) -> FloatArray:
         """The gain (C, stop - start) at samples [start, stop) of the recording, 0..1."""
-        first, last = start // self._hop, (stop - 1) // self._hop
+        return self._ramps(start, stop, self._ramp)
+
+    def _ramps(self, start: int, stop: int, ramp: FloatArray) -> FloatArray:
+        """The gain at samples [start, stop) of a signal with a frame every `len(ramp)` samples."""
+        hop = len(ramp)
+        first, last = start // hop, (stop - 1) // hop
         frames = self._frame_gains(first, last + 2).astype(np.float32)
-        ramps = frames[:, :-1, np.newaxis] + np.diff(frames)[..., np.newaxis] * self._ramp
-        return ramps.reshape(len(frames), -1)[:, start - first * self._hop : stop - first * self._hop]
+        ramps = np.diff(frames)[..., np.newaxis] * ramp
+        ramps += frames[:, :-1, np.newaxis]
+        return ramps.reshape(len(frames), -1)[:, start - first * hop : stop - first * hop]
 
     def _corrections(self) -> Iterator[FloatArray]:
         """The estimate less the gain times what the engine was given, at the engine's rate."""
-        for start in range(0, self._model.frames, BLOCK_FRAMES):
-            stop = min(start + BLOCK_FRAMES, self._model.frames)
-            times = np.arange(start, stop) * (self._native_per_model / self._hop)
-            first, last = int(times[0]), int(times[-1]) + 1
-            gains = self._frame_gains(first, last + 1)
+        # As long as `BLOCK_FRAMES` at the recording's rate: larger blocks leave the cache.
+        block_frames = max(min(BLOCK_FRAMES, round(BLOCK_FRAMES / self._native_per_model)), 1)
+        for start in range(0, self._model.frames, block_frames):
+            stop = min(start + block_frames, self._model.frames)
             heard = self._model.read(start, stop)
-            for channel, frames in zip(heard, gains, strict=True):
-                channel *= np.interp(times, np.arange(first, last + 1), frames)
-            yield self._estimates.read(start, stop)[self._channels] - heard
+            heard *= self._model_gain(start, stop)
+            yield np.subtract(self._estimates.read(start, stop)[self._channels], heard, out=heard)
+
+    def _model_gain(self, start: int, stop: int) -> FloatArray:
+        """The gain (C, stop - start) at samples [start, stop) of the signal at the engine's rate."""
+        if self._model_ramp is not None:
+            return self._ramps(start, stop, self._model_ramp)
+        times = np.arange(start, stop) * (self._native_per_model / self._hop)
+        first, last = int(times[0]), int(times[-1]) + 1
+        gains = self._frame_gains(first, last + 1)
+        return np.stack([np.interp(times, np.arange(first, last + 1), row) for row in gains]).astype(np.float32)
 
     def _frame_gains(self, first: int, stop: int) -> NDArray[np.float64]:
         """Gains (C, stop - first) of the frames whose middles are at multiples of the hop; new ones are kept."""
@@ -123,15 +139,21 @@ class CarriedBand:
         middles = np.rint(np.arange(first, stop) * (self._hop / self._native_per_model)).astype(np.intp)
         begin, end = int(middles[0]) - self._n_fft // 2, int(middles[-1]) + self._n_fft // 2
         inside = signal.read(min(max(begin, 0), signal.frames), min(max(end, 0), signal.frames))[channels]
-        before = min(max(-begin, 0), end - begin - inside.shape[1])
-        padded = np.pad(inside, ((0, 0), (before, end - begin - inside.shape[1] - before)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, self._n_fft, axis=-1)
-        spectra = rfft(windows[:, middles - middles[0]] * self._window)
+        if inside.shape[1] < end - begin:
+            before = min(max(-begin, 0), end - begin - inside.shape[1])
+            inside = np.pad(inside, ((0, 0), (before, end - begin - inside.shape[1] - before)))
+        frames = np.lib.stride_tricks.sliding_window_view(inside, self._n_fft, axis=-1)[:, middles - middles[0]]
+        frames *= self._window
+        spectra = rfft(frames, overwrite_x=True)
         return np.asarray(spectra[..., self._bins]).view(np.float32)
 
 
+def _ramp(hop: int) -> FloatArray:
+    return (np.arange(hop) / hop).astype(np.float32)
+
+
 def _inner(first: FloatArray, second: FloatArray) -> NDArray[np.float64]:
-    return np.asarray(np.einsum("cnf,cnf->cn", first, second), dtype=np.float64)
+    return np.asarray(np.vecdot(first, second), dtype=np.float64)
 
 
 def _smooth(frames: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from core.audio import dnsmos
+from core.audio.decode import gather_blocks
 from core.audio.encode import keeps_overs
 from core.audio.envelope import EnvelopeMeter
+from core.audio.loudness import HOP_S
 from core.audio.resample import resample_stream
 from core.dsp.chain import parse_chain, run_chain
 from core.dsp.levels import RmsAnalyser, RmsMatch
@@ -158,7 +160,8 @@ def _results(
 ) -> Iterator[dict[str, FloatArray]]:
     """Block by block what each role is: the stems, and the residual where it is wanted."""
     position = 0
-    for blocks in zip(*(_cut(stream()) for stream in chained), strict=True):
+    block_frames = _block_frames(native.sample_rate)
+    for blocks in zip(*(gather_blocks(stream(), block_frames=block_frames) for stream in chained), strict=True):
         stop = position + blocks[0].shape[1]
         signals = dict(zip(stems, blocks, strict=True))
         if has_residual:
@@ -250,11 +253,12 @@ def _estimate_blocks(
     )
 
 
-def _cut(blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
-    """`blocks` in pieces of `BLOCK_FRAMES` at most: what is made of larger ones does not stay in the cache."""
-    for block in blocks:
-        for start in range(0, block.shape[1], BLOCK_FRAMES):
-            yield block[:, start : start + BLOCK_FRAMES]
+def _block_frames(sample_rate: int) -> int:
+    """About `BLOCK_FRAMES`, as what is made of larger blocks does not stay in the cache, and whole steps of the
+    loudness meter, so that the meters need not put blocks together.
+    """
+    hop = max(round(sample_rate * HOP_S), 1)
+    return max(BLOCK_FRAMES // hop, 1) * hop
 
 
 def _chain_scratch(workspace: Path, stem: str, name: str) -> Path:

@@ -216,4 +216,4 @@ def _place(estimate: FloatArray, result: FloatArray, group: tuple[int, ...]) -> 
     """Put a group's result (S, len(group), T) back; a channel that was paired with itself gets the pair's mean."""
     for channel in dict.fromkeys(group):
         positions = [position for position, member in enumerate(group) if member == channel]
-        estimate[:, channel] = result[:, positions].mean(axis=1)
+        estimate[:, channel] = result[:, positions].mean(axis=1) if len(positions) > 1 else result[:, positions[0]]

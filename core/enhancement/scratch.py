@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,15 +33,13 @@ class ScratchSignal:
         self.sample_rate = sample_rate
         self.frames = 0
         self.gain = 1.0
-        self._file = path.open("w+b")
+        self._file = path.open("w+b", buffering=0)
 
     def append(self, wav: FloatArray) -> None:
         """Add `wav` (channels, frames) at the end; InsufficientDisk when the disk is full."""
         data = np.ascontiguousarray(wav.T, dtype=np.float32)
         try:
-            self._file.seek(self.frames * self.channels * BYTES_PER_SAMPLE)
-            self._file.write(data.data)
-            self._file.flush()
+            self._transfer(self._file.write, data, at_frame=self.frames)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -52,11 +50,21 @@ class ScratchSignal:
         """Samples [start, stop) as (channels, stop - start); the range must lie inside the signal."""
         if not 0 <= start <= stop <= self.frames:
             raise ValueError(f"[{start}, {stop}) is not within {self.frames} frames")
-        self._file.seek(start * self.channels * BYTES_PER_SAMPLE)
-        data = np.fromfile(self._file, dtype=np.float32, count=(stop - start) * self.channels)
+        data = np.empty((stop - start, self.channels), np.float32)
+        self._transfer(self._file.readinto, data, at_frame=start)
         if self.gain != 1:
             data *= np.float32(self.gain)
-        return np.ascontiguousarray(data.reshape(stop - start, self.channels).T)
+        return np.ascontiguousarray(data.T)
+
+    def _transfer(self, move: Callable[[memoryview], int | None], data: FloatArray, *, at_frame: int) -> None:
+        """Let the file read into `data` (frames, channels) or write it: the system may take several goes at it."""
+        self._file.seek(at_frame * self.channels * BYTES_PER_SAMPLE)
+        rest = data.reshape(-1).view(np.uint8).data
+        while rest:
+            count = move(rest)
+            if not count:
+                raise OSError(errno.EIO, f"the scratch file {self.path.name} is shorter than what was written to it")
+            rest = rest[count:]
 
     def blocks(self, channels: slice = slice(None), *, block_frames: int = BLOCK_FRAMES) -> Iterator[FloatArray]:
         """The signal from the start in blocks (channels, <= block_frames)."""

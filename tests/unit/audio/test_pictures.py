@@ -62,8 +62,9 @@ def is_colour(plot: NDArray[np.uint8], *colours: tuple[int, int, int]) -> NDArra
 
 @pytest.mark.parametrize("frames", [1, 2, 1_999, 2_000, 2_001, 100_003])
 @pytest.mark.parametrize("block_frames", [1_000, 1_000_000])
-def test_envelope_holds_the_extremes_and_rms_of_each_stretch(frames: int, block_frames: int) -> None:
-    wav = noise(frames, channels=2)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_envelope_holds_the_extremes_and_rms_of_each_stretch(frames: int, channels: int, block_frames: int) -> None:
+    wav = noise(frames, channels=channels)
 
     outline = envelope(wav, block_frames=block_frames)
 

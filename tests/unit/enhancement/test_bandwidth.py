@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -42,24 +43,40 @@ def tone_level(wav: FloatArray, frequency_hz: float = 10_000) -> float:
     return float(2 * np.abs((wav[0] * carrier).mean()))
 
 
+@contextmanager
+def stored(
+    folder: Path,
+    wav: FloatArray,
+    model_wav: FloatArray,
+    estimate: FloatArray,
+    *,
+    sample_rate: int = NATIVE,
+    model_rate: int = MODEL,
+) -> Iterator[tuple[ScratchSignal, ScratchSignal, ScratchSignal]]:
+    """The recording, the same at the engine's rate, and what the engine made of it, on disk."""
+    with (
+        ScratchSignal(folder / "native.f32", channels=len(wav), sample_rate=sample_rate) as native,
+        ScratchSignal(folder / "model.f32", channels=len(model_wav), sample_rate=model_rate) as model,
+        ScratchSignal(folder / "estimates.f32", channels=len(estimate), sample_rate=model_rate) as estimates,
+    ):
+        native.append(wav)
+        model.append(model_wav)
+        estimates.append(estimate)
+        yield native, model, estimates
+
+
 def carry(
     folder: Path, wav: FloatArray, *engines: ToneGain, sample_rate: int = NATIVE, model_rate: int = MODEL
 ) -> list[FloatArray]:
     """What comes out for each stem; an engine is a function of the signal at its rate."""
     channels = wav.shape[0]
     model_wav = resample(wav, sample_rate, model_rate)
-    with (
-        ScratchSignal(folder / "native.f32", channels=channels, sample_rate=sample_rate) as native,
-        ScratchSignal(folder / "model.f32", channels=channels, sample_rate=model_rate) as model,
-        ScratchSignal(folder / "est.f32", channels=channels * len(engines), sample_rate=model_rate) as estimates,
-    ):
-        native.append(wav)
-        model.append(model_wav)
-        estimates.append(np.concatenate([engine(model_wav) for engine in engines]))
+    estimate = np.concatenate([engine(model_wav) for engine in engines])
+    with stored(folder, wav, model_wav, estimate, sample_rate=sample_rate, model_rate=model_rate) as signals:
         stems = []
         for stem in range(len(engines)):
             part = slice(stem * channels, (stem + 1) * channels)
-            carried = CarriedBand(native, model, estimates, channels=part, stems=len(engines))
+            carried = CarriedBand(*signals, channels=part, stems=len(engines))
             stems.append(np.concatenate(list(carried.blocks()), axis=-1))
     return stems
 
@@ -157,17 +174,29 @@ def test_silence_stays_exact_silence(tmp_path: Path) -> None:
 def test_gain_does_not_depend_on_where_it_is_asked_for(tmp_path: Path) -> None:
     wav = noise(30_000)
     model_wav = resample(wav, NATIVE, MODEL)
-    with (
-        ScratchSignal(tmp_path / "native.f32", channels=1, sample_rate=NATIVE) as native,
-        ScratchSignal(tmp_path / "model.f32", channels=1, sample_rate=MODEL) as model,
-        ScratchSignal(tmp_path / "estimates.f32", channels=1, sample_rate=MODEL) as estimates,
-    ):
-        native.append(wav)
-        model.append(model_wav)
-        estimates.append(model_wav * np.linspace(0, 1, model_wav.shape[1], dtype=np.float32))
-        carried = CarriedBand(native, model, estimates, channels=slice(0, 1), stems=1)
+    fading_in = model_wav * np.linspace(0, 1, model_wav.shape[1], dtype=np.float32)
+    with stored(tmp_path, wav, model_wav, fading_in) as signals:
+        carried = CarriedBand(*signals, channels=slice(0, 1), stems=1)
 
         whole = carried.gain(0, 30_000)
         parts = [carried.gain(start, min(start + 777, 30_000)) for start in range(0, 30_000, 777)]
 
     np.testing.assert_allclose(np.concatenate(parts, axis=-1), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 32_000, 44_100, 48_000, 96_000])
+def test_result_is_the_recording_times_the_gain_and_what_the_engine_adds_to_that(
+    tmp_path: Path, sample_rate: int
+) -> None:
+    """At whatever rate the gain's frames fall: on samples of the engine's signal, or between them."""
+    wav = noise(3 * sample_rate)
+    model_wav = resample(wav, sample_rate, MODEL)
+    swell = 0.5 + 0.4 * np.sin(np.arange(model_wav.shape[1]) / 2_000)
+    with stored(tmp_path, wav, model_wav, (model_wav * swell).astype(np.float32), sample_rate=sample_rate) as signals:
+        output = np.concatenate(list(CarriedBand(*signals, channels=slice(0, 1), stems=1).blocks()), axis=-1)
+        gain = CarriedBand(*signals, channels=slice(0, 1), stems=1).gain(0, wav.shape[1])
+
+    at_model = np.interp(np.arange(model_wav.shape[1]) * sample_rate / MODEL, np.arange(wav.shape[1]), gain[0])
+    correction = resample((model_wav * (swell - at_model)).astype(np.float32), MODEL, sample_rate)
+    inside = slice(sample_rate // 10, -sample_rate // 10)
+    np.testing.assert_allclose(output[:, inside], (gain * wav + correction)[:, inside], atol=2e-5)
