@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -105,13 +106,16 @@ class ModelRecord:
         return f"limpid models pull {self.name}"
 
     def figures(self, models_dir: Path) -> dict[str, float]:
-        """Return what the training run of our own weights measured, by name; empty for weights of others."""
+        """Return what the training run of our own weights measured, by name; empty for weights of others.
+
+        Measures that found nothing to measure (nan) are left out: JSON has no word for them.
+        """
         own = self.own_checkpoint(models_dir)
         try:
             metrics = {} if own is None else json.loads(own.with_suffix(".json").read_bytes())["metrics"]
         except (OSError, ValueError, KeyError):
             return {}  # a damaged card is reported on loading
-        return {str(name): float(value) for name, value in metrics.items()}
+        return {str(name): float(value) for name, value in metrics.items() if math.isfinite(float(value))}
 
     def own_checkpoint(self, models_dir: Path) -> Path | None:
         """Return our own weights of this model, bundled or in `models_dir`, when they and their card are there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +30,9 @@ def keep_best(checkpoint: Path, *, card: CheckpointCard) -> Callable[[nn.Module,
     """Return a `Trainer`'s `on_best`: it writes the network to `checkpoint`, and on `card` the step and its figures."""
 
     def keep(best: nn.Module, report: Report, step: int) -> None:
-        figures = {"step": float(step), **{f"validation_{name}": value for name, value in report.as_dict().items()}}
+        # What there was nothing to measure of (nan) has no place in JSON.
+        measured = {name: value for name, value in report.as_dict().items() if math.isfinite(value)}
+        figures = {"step": float(step), **{f"validation_{name}": value for name, value in measured.items()}}
         save_checkpoint(checkpoint, best.state_dict(), card=replace(card, metrics=figures))
 
     return keep
