@@ -58,7 +58,7 @@ def test_a_process_without_the_pipeline_stops_its_worker_and_claims_nothing(
 
     assert unusable.is_set()
     assert signals == [(os.getpid(), signal.SIGTERM)]
-    assert "worker cannot run jobs" in caplog.text
+    assert "worker_cannot_run_jobs" in caplog.messages
     context.backend.close()
 
 
