@@ -58,11 +58,14 @@ def _evaluate_recordings(systems: Sequence[System], data: Path, *, output: Path 
     from rich.console import Console
 
     from training.evaluation import evaluate as evaluate_system
-    from training.listening import ListeningFolder
     from training.pairs import read_pairs
 
     pairs = read_pairs(data)
-    folder = None if output is None else ListeningFolder(output)
+    folder = None
+    if output is not None:
+        from training.listening import ListeningFolder  # loads matplotlib, which figures alone do not need
+
+        folder = ListeningFolder(output)
     evaluations = []
     for system in systems:
         on_file = None if folder is None else partial(folder.add_output, system.name)

@@ -61,9 +61,13 @@ class Prometheus:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[WebServer]:
+def tests_ended() -> Event:
+    return Event()
+
+
+@pytest.fixture(scope="module")
+def site(tests_ended: Event) -> Iterator[WebServer]:
     """Takes events and spans; has no recordings, and keeps whoever asks for /held.wav until the tests have ended."""
-    tests_ended = Event()
 
     def answer(request: Received) -> Reply:
         if request.path == "/held.wav":
@@ -92,7 +96,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, site: WebServer) -> Iterator
 
 @pytest.fixture(scope="module")
 def prometheus(
-    tmp_path_factory: pytest.TempPathFactory, stack: tuple[RunningStack, int], site: WebServer
+    tmp_path_factory: pytest.TempPathFactory, stack: tuple[RunningStack, int], site: WebServer, tests_ended: Event
 ) -> Iterator[Prometheus]:
     """Our own configuration, but for addresses and the interval. Jobs have succeeded and failed, and one is running."""
     if PROMETHEUS is None:
@@ -134,6 +138,7 @@ def prometheus(
         held = {"input": {"url": site.url("/held.wav")}}
         httpx.post(f"{limpid.url}/api/v1/jobs", json=held, timeout=60).raise_for_status()
         yield prometheus
+    tests_ended.set()  # before the stack is stopped, which would wait for the job that is held
 
 
 def _run_jobs(url: str, site: WebServer) -> None:
