@@ -50,7 +50,7 @@ class Preset:
 _PRESETS = (
     Preset(
         name="speech",
-        version=4,
+        version=5,
         title="Speech",
         description="Removes noise from speech with the model that ships with Limpid. Fast on a CPU.",
         model="limpid-speech",
