@@ -120,6 +120,8 @@ def _bundled(
     training_data: str,
     cpu_rtf: float,
     parameters: int,
+    notice: str = "",
+    guarded_by: str | None = None,
 ) -> ModelRecord:
     return ModelRecord(
         name=name,
@@ -130,11 +132,13 @@ def _bundled(
         channels=1,
         stems=("enhanced",),
         licence="Apache-2.0",
-        notice="Trained by this project; the model card beside the weights names the recordings and their licences.",
+        notice=f"{notice}Trained by this project; the model card beside the weights names the recordings and their "
+        "licences.",
         source=f"core/models/weights/{name}.md",
         training_data=training_data,
         cpu_rtf=cpu_rtf,
         parameters=parameters,
+        guarded_by=guarded_by,
     )
 
 
@@ -166,21 +170,16 @@ _RECORDS = (
         cpu_rtf=0.2,
         parameters=352_212,
     ),
-    ModelRecord(
-        name="limpid-studio",
+    _bundled(
+        "limpid-studio",
         title="Small generator of studio-like speech behind limpid-speech, ours",
         architecture=Architecture.BAND_SPLIT_GENERATOR,
-        origin=Origin.TRAINED,
         sample_rate=16_000,
-        channels=1,
-        stems=("enhanced",),
-        licence="Apache-2.0",
-        notice="Generative: a guard compares it with limpid-speech, which is heard where the two say different things.",
-        source="docs/adr/0022-a-small-generator-behind-the-denoiser.md",
+        training_data="6 hours of speech, mostly English, with noise, rooms, microphones and codecs",
         cpu_rtf=0.05,  # the guard's denoiser included
         parameters=706_320,
+        notice="Generative: a guard compares it with limpid-speech, which is heard where the two differ. ",
         guarded_by="limpid-speech",
-        recipes=("limpid-studio-stage1", "limpid-studio-stage2"),
     ),
     ModelRecord(
         name="finally-48k",

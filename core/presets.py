@@ -87,11 +87,10 @@ _PRESETS = (
     ),
     Preset(
         name="studio",
-        version=1,
+        version=2,
         title="Studio-like speech",
         description="Speech at 16 kHz made anew as far as it was lost, by a small generator behind `limpid-speech`; "
-        "where it departs from what was said, `limpid-speech` is heard, and the job's warnings say at which times. "
-        "Needs weights that the operator trains.",
+        "where it departs from what was said, `limpid-speech` is heard, and the job's warnings say at which times.",
         model="limpid-studio",
         pins_model=True,
     ),

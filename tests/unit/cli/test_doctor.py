@@ -79,7 +79,7 @@ def test_model_that_only_some_presets_need_is_a_note(settings: Settings) -> None
 
 
 def test_model_that_is_for_the_operator_to_train_is_not_to_be_pulled(settings: Settings) -> None:
-    check = checks_of(settings)["model limpid-studio"]
+    check = checks_of(settings)["model finally-48k"]
 
     assert "train it" in check.detail
     assert "pull" not in check.detail

@@ -358,8 +358,8 @@ def test_bundled_model_has_nothing_to_pull(client: httpx.Client, tmp_path: Path)
 def test_model_that_is_for_you_to_train_has_nothing_to_pull_and_says_how_to_train_it(
     client: httpx.Client, tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidOptions, match="limpid train limpid-studio-stage1"):
-        pull_model(MODELS["limpid-studio"], tmp_path, client=client)
+    with pytest.raises(InvalidOptions, match="limpid train finally-stage1"):
+        pull_model(MODELS["finally-48k"], tmp_path, client=client)
 
 
 def test_version_file_that_cannot_be_read_means_a_fresh_start(
