@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import fast_bss_eval
@@ -56,14 +58,26 @@ def _score_channel(estimates: NDArray[np.float64], references: NDArray[np.float6
         filled = estimates.copy()
         filled[np.setdiff1d(np.arange(len(references)), sounding)] = references.sum(axis=0)
         # Tensors, because the package's NumPy half is older than NumPy 2.
-        found = fast_bss_eval.bss_eval_sources(
-            torch.from_numpy(references),
-            torch.from_numpy(filled),
-            filter_length=FILTER_SAMPLES,
-            compute_permutation=False,
-            clamp_db=LIMIT_DB,
-        )
+        with _one_thread():
+            found = fast_bss_eval.bss_eval_sources(
+                torch.from_numpy(references),
+                torch.from_numpy(filled),
+                filter_length=FILTER_SAMPLES,
+                compute_permutation=False,
+                clamp_db=LIMIT_DB,
+            )
         scores[:, sounding] = torch.stack(found).numpy()[:, sounding]
     if len(references) == 1:
         scores[1] = np.nan  # nothing interferes
     return scores
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep PyTorch to one thread: after `set_num_threads(2)` the pivots of its LU (2.13, oneMKL) are wrong."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

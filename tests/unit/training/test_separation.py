@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,14 @@ from training.separation.bss_eval import score_stems
 from training.separation.mixing import StemExample
 from training.separation.run import train_separation
 from training.separation.validation import validate_separation
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 def noise_stems(*, seed: int = 0) -> np.ndarray:
@@ -49,6 +58,15 @@ def test_silent_reference_has_no_score_and_silent_estimate_the_worst() -> None:
     assert np.isnan(of_one.sir_db).all()  # nothing there to interfere
     assert of_silence.sdr_db[0] > 50
     assert of_silence.sdr_db[1] == -100
+
+
+def test_scores_do_not_depend_on_the_number_of_threads(two_threads: None) -> None:
+    stems = noise_stems()
+
+    leaking = score_stems(stems + 0.1 * stems[::-1], stems)
+
+    np.testing.assert_allclose(leaking.sdr_db, 20.0, atol=0.5)
+    assert torch.get_num_threads() == 2
 
 
 def test_scores_of_another_shape_are_refused() -> None:
