@@ -121,7 +121,7 @@ def _mixer(pool: StemPool, recipe: SeparationRecipe, mix: StemMixSection, *, see
 
 def _stem_loss(recipe: SeparationRecipe) -> Loss:
     """Return the recipe's loss for (B, S, C, T): every channel of every stem is a signal of its own."""
-    loss = build_loss(recipe.losses)
+    loss = build_loss(recipe.losses, sample_rate=recipe.system.sample_rate)
 
     def of_stems(estimate: Tensor, stems: Tensor) -> Tensor:
         return loss(estimate.flatten(0, -2), stems.flatten(0, -2))

@@ -107,3 +107,11 @@ def test_run_without_tracks_or_with_unfit_arguments_is_refused(tmp_path: Path) -
         train_separation(small_recipe(tmp_path / "none"), run_dir=tmp_path / "run")
     with pytest.raises(InvalidOptions, match=r"system\.arguments"):
         train_separation(small_recipe(root, system={"arguments": {"chanels": 4}}), run_dir=tmp_path / "run")
+
+
+def test_loss_with_bands_of_another_rate_is_refused(tmp_path: Path) -> None:
+    write_tracks(tmp_path / "tracks")
+    recipe = small_recipe(tmp_path / "tracks").model_copy(update={"losses": {"estoi": 1.0}})
+
+    with pytest.raises(InvalidOptions, match="are of 16000 Hz"):
+        train_separation(recipe, run_dir=tmp_path / "run")
