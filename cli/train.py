@@ -42,12 +42,14 @@ def train(
     from rich.console import Console
     from rich.logging import RichHandler
 
+    from core.enhancement.blas import use_one_blas_thread
     from training.tasks import data_setting, load_any_recipe
     from training.tasks import train as train_any
 
     handler = RichHandler(console=Console(stderr=True), show_path=False)
     logging.basicConfig(level="INFO", format="%(message)s", handlers=[handler])
     torch.set_num_threads(threads)
+    use_one_blas_thread()
     task = read_recipe(recipe).get("task", "enhancement")
     root = [] if data is None else [f"{data_setting(task)}={data}"]
     resolved = load_any_recipe(recipe, [*root, *(overrides or [])])

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import ProcessGroupGloo, Store
 from torch.multiprocessing.spawn import spawn
 
+from core.enhancement.blas import use_one_blas_thread
+
 TIMEOUT = timedelta(minutes=30)  # longer than any validation, for which the other processes wait
 MEETING_TIMEOUT = timedelta(minutes=5)
 GRACE_S = 10.0  # in which a process that failed first says why
@@ -119,6 +121,7 @@ def _join_and_run(
     index: int, count: int, meeting: Path, target: Callable[..., object], arguments: tuple[Any, ...]
 ) -> None:
     torch.set_num_threads(1)
+    use_one_blas_thread()
     target(*arguments, workers=join_workers(_store_in(meeting, count), rank=index + 1, count=count))
 
 

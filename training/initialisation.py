@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import InvalidOptions
+from core.models.band_split_lstm import RecurrentPath
 from core.models.two_stage_unet import PARTS, STEM_SIZE, TwoStageUNet
 
 NAMED_AT_MOST = 3  # parameters in a message
+GATES = 4  # of an LSTM, whose rows follow each other in its weights
 
 
 def initialise(network: nn.Module, *, start: str) -> None:
@@ -61,12 +63,15 @@ def pass_through(network: TwoStageUNet) -> None:
 
 
 def load_initial_state(
-    network: nn.Module, state: Mapping[str, Tensor], *, new_parts: Sequence[str] = (), name: str
+    network: nn.Module, state: Mapping[str, Tensor], *, new_parts: Sequence[str] = (), widen: bool = False, name: str
 ) -> None:
     """Load the weights `state` of the file `name` into `network`; what matches `new_parts` keeps its own where missing.
 
+    With `widen` the recurrent paths of the file may have fewer cells, and the network does as it did with these.
     InvalidOptions for weights of other shapes or names, or that lack others than the new parts.
     """
+    if widen:
+        state = widen_recurrent_paths(network, state)
     own = network.state_dict()
     kept = {key: own[key] for key in own.keys() - state.keys() if any(fnmatch.fnmatchcase(key, p) for p in new_parts)}
     try:
@@ -75,3 +80,38 @@ def load_initial_state(
         lacking = ", ".join(sorted(own.keys() - state.keys() - kept.keys())[:NAMED_AT_MOST])
         hint = f"; they lack {lacking} (loop.new_parts says what they may lack)" if lacking else ""
         raise InvalidOptions(f"The weights {name!r} do not fit the recipe's network{hint}") from error
+
+
+def widen_recurrent_paths(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `state` with as many cells in its recurrent paths as `network` has, whose own weights the new ones get.
+
+    The old cells do not hear the new ones, and nothing that follows does at first: the output is that of `state`.
+    """
+    widened = dict(state)
+    for name, path in network.named_modules():
+        if isinstance(path, RecurrentPath) and f"{name}.projection.weight" in state:
+            old = {key: state[f"{name}.{key}"] for key in path.state_dict()}
+            cells = old["projection.weight"].shape[1] // 2
+            if cells < path.lstm.hidden_size:
+                widened |= {f"{name}.{key}": value for key, value in _widened_path(path, old, cells).items()}
+    return widened
+
+
+def _widened_path(path: RecurrentPath, old: dict[str, Tensor], cells: int) -> dict[str, Tensor]:
+    """Return the weights of `path` with those of `old`, which has fewer `cells` a direction, in their places."""
+    weights = {key: value.clone() for key, value in path.state_dict().items()}
+    for key, value in old.items():
+        if key == "projection.weight":  # of the cells of both directions, one after the other
+            weights[key].zero_()
+            by_direction = weights[key].unflatten(1, (2, -1))
+            by_direction[:, :, :cells] = value.unflatten(1, (2, -1))
+        elif key.startswith("lstm."):
+            by_gate, old_by_gate = (tensor.unflatten(0, (GATES, -1)) for tensor in (weights[key], value))
+            if key.startswith("lstm.weight_hh"):
+                by_gate[:, :cells] = 0
+                by_gate[:, :cells, :cells] = old_by_gate
+            else:
+                by_gate[:, :cells] = old_by_gate
+        else:
+            weights[key] = value
+    return weights

@@ -77,7 +77,13 @@ def _train(recipe: Recipe, run_dir: Path, resume: bool, initial: Path | None, *,
     network = build_network(recipe.system.architecture, recipe.system.arguments)
     initialise(network, start=recipe.system.start)
     if initial is not None:
-        load_initial_state(network, _read_weights(initial), new_parts=recipe.loop.new_parts, name=initial.name)
+        load_initial_state(
+            network,
+            _read_weights(initial),
+            new_parts=recipe.loop.new_parts,
+            widen=recipe.loop.widen,
+            name=initial.name,
+        )
     checkpoint = run_dir / f"{recipe.system.name}.safetensors"
     trainer = Trainer(
         network,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from core.audio.segments import SegmentJoiner, split_segments
+from core.enhancement.blas import use_one_blas_thread
 from core.enhancement.common_gain import gain_db
 from core.enhancement.finish import finish
 from core.enhancement.kept_level import fit_level
@@ -63,6 +64,7 @@ def run_pipeline(
     InsufficientDisk for what the recording, the reference or the machine lacks; InvalidOptions for a reference where
     there are several outputs.
     """
+    use_one_blas_thread()
     info = enhancer.info if enhancer else None
     stems = info.stems if info else (CLEAN_ROLE,)
     if reference is not None and len(stems) > 1:

@@ -86,24 +86,27 @@ class BandDecoder(nn.Module):
 
 
 class RecurrentPath(nn.Module):
-    """Layer norm, bidirectional LSTM along the middle axis of (S, L, W), projection, residual."""
+    """Layer norm, bidirectional LSTM along the first axis of (L, S, W), projection, residual."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.lstm = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
+        self.lstm = nn.LSTM(width, hidden, bidirectional=True)
         self.projection = nn.Linear(2 * hidden, width)
 
     def forward(self, sequence: Tensor) -> Tensor:
         if torch.is_grad_enabled() or sequence.device.type != "cpu":
-            return self._filter(sequence)
-        at_once = max(STEPS_AT_ONCE // sequence.shape[1], 1)
-        return torch.cat([self._filter(part) for part in sequence.split(at_once)])
+            return sequence + self._find(sequence)
+        result = torch.empty_like(sequence)
+        at_once = max(STEPS_AT_ONCE // sequence.shape[0], 1)
+        for part, place in zip(sequence.split(at_once, dim=1), result.split(at_once, dim=1), strict=True):
+            torch.add(part, self._find(part), out=place)
+        return result
 
-    def _filter(self, sequence: Tensor) -> Tensor:
+    def _find(self, sequence: Tensor) -> Tensor:
         output, _ = self.lstm(self.norm(sequence))
         projected: Tensor = self.projection(output)
-        return sequence + projected
+        return projected
 
 
 class FeedForward(nn.Module):
@@ -122,13 +125,16 @@ class FeedForward(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         if torch.is_grad_enabled() or features.device.type != "cpu":
-            return self._map(features)
+            return features + self._find(features)
         rows = features.reshape(-1, features.shape[-1])
-        return torch.cat([self._map(part) for part in rows.split(ROWS_AT_ONCE)]).reshape(features.shape)
+        result = torch.empty_like(rows)
+        for part, place in zip(rows.split(ROWS_AT_ONCE), result.split(ROWS_AT_ONCE), strict=True):
+            torch.add(part, self._find(part), out=place)
+        return result.reshape(features.shape)
 
-    def _map(self, features: Tensor) -> Tensor:
+    def _find(self, features: Tensor) -> Tensor:
         projected: Tensor = self.projection(nn.functional.gelu(self.expansion(self.norm(features))))
-        return features + projected
+        return projected
 
 
 class DualPathBlock(nn.Module):
@@ -142,11 +148,11 @@ class DualPathBlock(nn.Module):
         self.feed_forward = FeedForward(width, feed_forward) if feed_forward else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
-        shape = features.shape
-        features = self.over_bands(features.flatten(0, 1)).reshape(shape)
-        by_band = features.transpose(1, 2)  # (B, K, N, W)
-        filtered: Tensor = self.feed_forward(self.over_time(by_band.flatten(0, 1)))
-        return filtered.reshape(by_band.shape).transpose(1, 2)
+        batch, frames, bands, width = features.shape
+        by_band = self.over_bands(features.permute(2, 0, 1, 3).flatten(1, 2))  # (K, B * N, W)
+        by_frame = by_band.reshape(bands, batch, frames, width).permute(2, 1, 0, 3)  # (N, B, K, W)
+        filtered: Tensor = self.feed_forward(self.over_time(by_frame.flatten(1, 2)))
+        return filtered.reshape(frames, batch, bands, width).transpose(0, 1)
 
 
 class BandSplitLstm(nn.Module):
@@ -188,7 +194,8 @@ class BandSplitLstm(nn.Module):
 
     def features(self, spectrogram: Tensor) -> Tensor:
         """Return what the network has found out (B, N, K, W): normalised features of each band and frame."""
-        features = self.encoder(compress(spectrogram[:, :-1])).permute(0, 3, 2, 1)
+        # A frame's features side by side: the paths read and write them many times.
+        features = self.encoder(compress(spectrogram[:, :-1])).permute(0, 3, 2, 1).contiguous()
         normalised: Tensor = self.norm(self.blocks(features))
         return normalised
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from core.errors import InvalidOptions
+from core.models.band_split_lstm import BandSplitLstm
 from training.initialisation import load_initial_state
 
 
@@ -41,3 +42,28 @@ def test_initial_weights_of_other_shapes_or_with_parts_too_many_are_refused() ->
     for other in (nn.Sequential(nn.Linear(3, 4)), nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))):
         with pytest.raises(InvalidOptions, match=r"do not fit the recipe's network$"):
             load_initial_state(network, other.state_dict(), new_parts=["*"], name="other.safetensors")
+
+
+def test_a_network_with_more_cells_does_at_first_as_the_narrower_one_did_and_learns_with_all() -> None:
+    torch.manual_seed(0)
+    narrow = BandSplitLstm(width=8, hidden=4, blocks=2, feed_forward=8)
+    wide = BandSplitLstm(width=8, hidden=6, blocks=2, feed_forward=8)
+    noisy = torch.randn(1, 8000)
+
+    load_initial_state(wide, narrow.state_dict(), widen=True, name="narrow.safetensors")
+
+    with torch.no_grad():
+        torch.testing.assert_close(wide(noisy), narrow(noisy), rtol=0, atol=1e-6)
+    wide(noisy).square().sum().backward()
+    gradient = wide.get_parameter("blocks.0.over_time.projection.weight").grad
+    assert gradient is not None
+    assert (gradient.unflatten(1, (2, 6))[:, :, 4:].abs().amax((0, 2)) > 0).all()
+
+
+def test_narrower_initial_weights_are_refused_unless_the_network_may_widen_them() -> None:
+    narrow, wide = BandSplitLstm(width=8, hidden=4), BandSplitLstm(width=8, hidden=6)
+
+    with pytest.raises(InvalidOptions, match=r"do not fit the recipe's network$"):
+        load_initial_state(wide, narrow.state_dict(), name="narrow.safetensors")
+    with pytest.raises(InvalidOptions, match=r"do not fit the recipe's network$"):
+        load_initial_state(narrow, wide.state_dict(), widen=True, name="wide.safetensors")
