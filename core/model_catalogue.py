@@ -150,7 +150,7 @@ _RECORDS = (
         sample_rate=16_000,
         training_data="6 hours of speech, mostly English, with recorded and generated noise",
         cpu_rtf=0.02,
-        parameters=284_992,
+        parameters=357_696,
     ),
     _bundled(
         "cnn-mask",

@@ -50,7 +50,7 @@ class Preset:
 _PRESETS = (
     Preset(
         name="speech",
-        version=5,
+        version=6,
         title="Speech",
         description="Removes noise from speech with the model that ships with Limpid. Fast on a CPU.",
         model="limpid-speech",

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import numpy as np
 import soxr
 
+from core.audio.dnsmos import predict_scores
 from core.audio.segments import SegmentJoiner, split_segments
 from core.enhancement.protocol import Enhancer, SignalStatistics
 from training import metrics
@@ -143,9 +144,7 @@ def measure(estimate: FloatArray, clean: FloatArray | None) -> dict[str, float]:
 
 def dnsmos(wav: FloatArray) -> dict[str, float]:
     """Return DNSMOS P.835 of `wav` (T,): `sig`, `bak`, `ovrl` (1..5), from the package speechmos."""
-    from speechmos import dnsmos as package
-
-    scores = package.run(np.clip(wav, -1.0, 1.0), SAMPLE_RATE)
+    scores = predict_scores(np.clip(wav, -1.0, 1.0))
     return {name: float(scores[f"{name}_mos"]) for name in ("sig", "bak", "ovrl")}
 
 

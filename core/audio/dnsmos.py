@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -35,7 +37,7 @@ class DnsmosMeter:
         last = max(total - PIECE_FRAMES, 0)
         self._starts = [round(last * (index / (count - 1))) if count > 1 else 0 for index in range(count)]
         self._resampler = StreamResampler(sample_rate, SAMPLE_RATE, channels=1)
-        self._predict = predict or _predict
+        self._predict = predict or predict_scores
         self._held = np.zeros(0, np.float32)
         self._position = 0  # of the first sample that is held
         self._scores: list[Mapping[str, float]] = []
@@ -78,6 +80,23 @@ def is_installed() -> bool:
     return find_spec("speechmos") is not None and find_spec("onnxruntime") is not None
 
 
-def _predict(wav: FloatArray) -> Mapping[str, float]:
-    scores: Mapping[str, float] = importlib.import_module("speechmos.dnsmos").run(wav, sr=SAMPLE_RATE)
+def predict_scores(wav: FloatArray) -> Mapping[str, float]:
+    """The scores of `wav` (T,) at SAMPLE_RATE within [-1, 1], under the package's names; by one thread."""
+    scores: Mapping[str, float] = _package_run()(wav, sr=SAMPLE_RATE)
     return scores
+
+
+@cache
+def _package_run() -> Callable[..., Mapping[str, float]]:
+    """The package's function, its networks in one thread: more wait by spinning, at the cost of other work."""
+    package, runtime = importlib.import_module("speechmos.dnsmos"), importlib.import_module("onnxruntime")
+    folder = Path(package.__file__).absolute().parent / "dnsmos_models"
+    primary, p808 = str(folder / "sig_bak_ovr.onnx"), str(folder / "model_v8.onnx")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    scorer = package.DNSMOS(primary, p808)
+    scorer.onnx_sess = runtime.InferenceSession(primary, options)
+    scorer.p808_onnx_sess = runtime.InferenceSession(p808, options)
+    package.dnsmos = scorer  # which `run` takes from now on
+    run: Callable[..., Mapping[str, float]] = package.run
+    return run
