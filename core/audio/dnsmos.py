@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,8 @@ def predict_scores(wav: FloatArray) -> Mapping[str, float]:
 @cache
 def _package_run() -> Callable[..., Mapping[str, float]]:
     """The package's function, its networks in one thread: more wait by spinning, at the cost of other work."""
-    package, runtime = importlib.import_module("speechmos.dnsmos"), importlib.import_module("onnxruntime")
+    package: Any = importlib.import_module("speechmos.dnsmos")
+    runtime: Any = importlib.import_module("onnxruntime")
     folder = Path(package.__file__).absolute().parent / "dnsmos_models"
     primary, p808 = str(folder / "sig_bak_ovr.onnx"), str(folder / "model_v8.onnx")
     options = runtime.SessionOptions()

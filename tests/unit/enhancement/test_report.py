@@ -130,7 +130,9 @@ def test_noise_for_a_denoiser_and_music_without_a_model_are_not_warned_of(tmp_pa
 
 def test_dnsmos_rates_recording_and_result_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dnsmos, "is_installed", lambda: True)
-    monkeypatch.setattr(dnsmos, "predict_scores", lambda wav: dict.fromkeys(dnsmos.NAMES.values(), 1 + float(np.std(wav))))
+    monkeypatch.setattr(
+        dnsmos, "predict_scores", lambda wav: dict.fromkeys(dnsmos.NAMES.values(), 1 + float(np.std(wav)))
+    )
 
     report = run(tmp_path, noise(1), dnsmos=True, residual=True).report
 
