@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.large import NULL, largest_difference, measure
+from benchmarks.large import KINDS, NULL, largest_difference, measure
 
 
 def write(path: Path, wav: np.ndarray) -> Path:
@@ -16,12 +16,15 @@ def write(path: Path, wav: np.ndarray) -> Path:
     return path
 
 
-def test_job_returns_the_recording_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    found = measure(0.002, tmp_path)
+@pytest.mark.parametrize(("kind", "frame_bytes", "container"), [("rf64", 32, "RIFF"), ("flac", 24, "fLaC")])
+def test_job_returns_the_recording_and_leaves_nothing_behind(
+    tmp_path: Path, kind: str, frame_bytes: int, container: str
+) -> None:
+    found = measure(0.002, tmp_path, KINDS[kind])
 
-    assert found["frames"] == found["output_frames"] == round(0.002 * 2**30 / 32)
+    assert found["frames"] == found["output_frames"] == round(0.002 * 2**30 / frame_bytes)
     assert found["largest_difference"] < NULL
-    assert found["output_container"] == "RIFF"
+    assert found["output_container"] == container
     assert not list(tmp_path.iterdir())
 
 
