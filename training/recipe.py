@@ -136,7 +136,7 @@ class LoopSection(Section):
     max_minutes: float | None = None  # stop in good order after this; resume goes on
     freeze: tuple[str, ...] = ()  # shell patterns of parameter names that are not trained
     new_parts: tuple[str, ...] = ()  # shell patterns of parameter names that the initial weights may lack
-    widen: bool = False  # the recurrent paths of the initial weights may have fewer cells
+    widen: bool = False  # band-split LSTMs: the initial weights may have fewer cells
     tensorboard: bool = False  # events in the run's folder; needs the extra `tensorboard`
 
     @model_validator(mode="after")

@@ -71,13 +71,7 @@ def _train(
     pools = _load_split_pools(recipe, run_dir)
     network = _build_network(recipe)
     if initial is not None:
-        load_initial_state(
-            network,
-            _read_weights(initial),
-            new_parts=recipe.loop.new_parts,
-            widen=recipe.loop.widen,
-            name=initial.name,
-        )
+        load_initial_state(network, _read_weights(initial), new_parts=recipe.loop.new_parts, name=initial.name)
     checkpoint = run_dir / f"{recipe.system.name}.safetensors"
     trainer = Trainer(
         network,
