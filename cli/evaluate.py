@@ -33,11 +33,13 @@ def evaluate(
     from rich.table import Table
 
     from core.enhancement.blas import use_one_blas_thread
+    from core.enhancement.heap import keep_freed_memory
     from training.report import as_record, tables, write_html
     from training.systems import open_systems
 
     torch.set_num_threads(threads)
     use_one_blas_thread()
+    keep_freed_memory()
     settings = load_settings()
     systems = open_systems(models, models_dir=settings.resolved_models_dir, operator=settings.operator_defaults)
     evaluations = (_evaluate_stems if stems else _evaluate_recordings)(systems, data, output=output)

@@ -43,6 +43,7 @@ def train(
     from rich.logging import RichHandler
 
     from core.enhancement.blas import use_one_blas_thread
+    from core.enhancement.heap import keep_freed_memory
     from training.tasks import data_setting, load_any_recipe
     from training.tasks import train as train_any
 
@@ -50,6 +51,7 @@ def train(
     logging.basicConfig(level="INFO", format="%(message)s", handlers=[handler])
     torch.set_num_threads(threads)
     use_one_blas_thread()
+    keep_freed_memory()
     task = read_recipe(recipe).get("task", "enhancement")
     root = [] if data is None else [f"{data_setting(task)}={data}"]
     resolved = load_any_recipe(recipe, [*root, *(overrides or [])])

@@ -20,6 +20,7 @@ from torch.distributed.distributed_c10d import ProcessGroupGloo, Store
 from torch.multiprocessing.spawn import spawn
 
 from core.enhancement.blas import use_one_blas_thread
+from core.enhancement.heap import keep_freed_memory
 
 TIMEOUT = timedelta(minutes=30)  # longer than any validation, for which the other processes wait
 MEETING_TIMEOUT = timedelta(minutes=5)
@@ -122,6 +123,7 @@ def _join_and_run(
 ) -> None:
     torch.set_num_threads(1)
     use_one_blas_thread()
+    keep_freed_memory()
     target(*arguments, workers=join_workers(_store_in(meeting, count), rank=index + 1, count=count))
 
 

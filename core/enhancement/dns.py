@@ -20,8 +20,8 @@ from core.models.demucs_stream import DemucsStream
 SEGMENT_S = 600.0
 CONTEXT_S = 8.192
 CROSSFADE_S = 0.020
-BLOCK_S = 4.0
-"""What the network takes at once: 70 MB of activations, and often enough a chance to report progress and to stop."""
+BLOCK_S = 8.0
+"""What the network takes at once: 140 MB of activations, and often enough a chance to report progress and to stop."""
 MIN_BLOCK_S = 0.25
 
 

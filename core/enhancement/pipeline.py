@@ -19,6 +19,7 @@ from core.audio.segments import SegmentJoiner, split_segments
 from core.enhancement.blas import use_one_blas_thread
 from core.enhancement.common_gain import gain_db
 from core.enhancement.finish import finish
+from core.enhancement.heap import keep_freed_memory
 from core.enhancement.kept_level import fit_level
 from core.enhancement.prepare import Prepared, prepare, select_group
 from core.enhancement.produced import ProducedFile
@@ -65,6 +66,7 @@ def run_pipeline(
     there are several outputs.
     """
     use_one_blas_thread()
+    keep_freed_memory()
     info = enhancer.info if enhancer else None
     stems = info.stems if info else (CLEAN_ROLE,)
     if reference is not None and len(stems) > 1:
@@ -198,18 +200,18 @@ def _enhance(
         if isinstance(enhancer, WatchedEnhancer):
             enhancer.begin_segment(segment)
         estimate = np.empty((len(stems), signal.channels, segment.read_stop - segment.read_start), dtype=np.float32)
-        wav = signal.read(segment.read_start, segment.read_stop)
         for number, group in enumerate(prepared.groups):
+            # Read for each group anew: all channels of a long segment are more to keep than to read.
+            wav = select_group(signal.read(segment.read_start, segment.read_stop), group)
             done = index * len(prepared.groups) + number
 
             def report(fraction: float, done: int = done) -> None:
                 meter.update(Stage.ENHANCE, (done + fraction) / calls)
 
             statistics = prepared.statistics[number]
-            result = enhancer.enhance(
-                select_group(wav, group), signal.sample_rate, statistics=statistics, seed=seed, on_progress=report
-            )
+            result = enhancer.enhance(wav, signal.sample_rate, statistics=statistics, seed=seed, on_progress=report)
             _place(estimate, result, group)
+            del wav, result  # tens of megabytes each, and no longer needed while the next ones come
             report(1.0)
         estimates.append(joiner.add(segment, estimate).reshape(estimates.channels, -1))
 

@@ -37,14 +37,18 @@ class ScratchSignal:
 
     def append(self, wav: FloatArray) -> None:
         """Add `wav` (channels, frames) at the end; InsufficientDisk when the disk is full."""
-        data = np.ascontiguousarray(wav.T, dtype=np.float32)
-        try:
-            self._transfer(self._file.write, data, at_frame=self.frames)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise InsufficientDisk("The scratch disk filled up during the job; free some space and retry.") from error
-        self.frames += data.shape[0]
+        # In pieces, because turning them over takes a copy.
+        for start in range(0, wav.shape[1], BLOCK_FRAMES):
+            data = np.ascontiguousarray(wav[:, start : start + BLOCK_FRAMES].T, dtype=np.float32)
+            try:
+                self._transfer(self._file.write, data, at_frame=self.frames)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise InsufficientDisk(
+                    "The scratch disk filled up during the job; free some space and retry."
+                ) from error
+            self.frames += data.shape[0]
 
     def read(self, start: int, stop: int) -> FloatArray:
         """Samples [start, stop) as (channels, stop - start); the range must lie inside the signal."""

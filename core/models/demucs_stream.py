@@ -20,6 +20,13 @@ from core.models.demucs_stages import (
     Upsampler,
 )
 
+OUTER_LEVELS = 2
+"""The levels with the longest signals and the smallest weights."""
+OUTER_S = 0.5
+"""What these take at once, so that their signals stay in the cache. The inner levels take a whole block: their weights,
+forty megabytes in the LSTM, are packed for each call.
+"""
+
 
 class DemucsStream:
     """One pass over one recording: `push` its blocks in order, then `finish`. For inference; gradients are not kept.
@@ -42,30 +49,46 @@ class DemucsStream:
         encoder = cast("list[nn.Sequential]", list(network.encoder))
         decoder = cast("list[nn.Sequential]", list(network.decoder))
         with torch.no_grad():
-            self._upsamplers: list[Stage] = [Upsampler() for _ in resamplings]
-            self._levels: list[Stage] = [
+            levels: list[Stage] = [
                 *map(EncoderStage, encoder, skips),
                 BottleneckStage(network.lstm),
                 *map(DecoderStage, decoder, reversed(skips)),
             ]
-            self._downsamplers: list[Stage] = [Downsampler() for _ in resamplings]
+        outer = min(OUTER_LEVELS, len(encoder))
+        self._upsamplers: list[Stage] = [Upsampler() for _ in resamplings]
+        self._outer_encoder, self._inner = levels[:outer], levels[outer : len(levels) - outer]
+        self._outer_decoder = levels[len(levels) - outer :]
+        self._downsamplers: list[Stage] = [Downsampler() for _ in resamplings]
+        config = network.config
+        row_samples = config.stride**outer  # at the rate inside the network
+        self._rows_at_once = max(round(OUTER_S * config.sample_rate * config.resample) // row_samples, 1)
+        self._samples_at_once = max(self._rows_at_once * row_samples // config.resample, 1)
 
     @torch.inference_mode()
     def push(self, noisy: Tensor) -> Tensor:
         """Take the next samples (B, 1, T) of any length; return the estimate (B, 1, T') that they complete."""
         self._received += noisy.shape[-1]
         self._nothing = noisy[..., :0]
-        x = _push_all(self._upsamplers, noisy / (self._network.config.floor + self._std))
-        x = _push_all(self._levels, x.transpose(1, 2))
-        return self._scaled(_push_all(self._downsamplers, x.transpose(1, 2)))
+        scaled = noisy / (self._network.config.floor + self._std)
+        rows = torch.cat([self._enter(part) for part in scaled.split(self._samples_at_once, -1)], 1)
+        rows = _push_all(self._inner, rows)
+        return torch.cat([self._leave(part) for part in rows.split(self._rows_at_once, 1)], -1)
 
     @torch.inference_mode()
     def finish(self) -> Tensor:
         """Return the rest of the estimate (B, 1, T')."""
         padding = self._network.valid_length(self._received) - self._received if self._received else 0
         x = _finish_all(self._upsamplers, F.pad(self._nothing, (0, padding)))
-        x = _finish_all(self._levels, x.transpose(1, 2))
+        x = _finish_all([*self._outer_encoder, *self._inner, *self._outer_decoder], x.transpose(1, 2))
         return self._scaled(_finish_all(self._downsamplers, x.transpose(1, 2)))
+
+    def _enter(self, x: Tensor) -> Tensor:
+        """From samples (B, 1, T) to the features (B, T', C) that the outer levels complete."""
+        return _push_all(self._outer_encoder, _push_all(self._upsamplers, x).transpose(1, 2))
+
+    def _leave(self, x: Tensor) -> Tensor:
+        """From features (B, T', C) of the inner levels to samples (B, 1, T)."""
+        return self._scaled(_push_all(self._downsamplers, _push_all(self._outer_decoder, x).transpose(1, 2)))
 
     def _scaled(self, x: Tensor) -> Tensor:
         """Return the samples times the deviation, without those beyond the end of the input."""
