@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.dsp.equalizer import CLARITY_BOOST, MUD_CUT, PRESENCE_BOOST, EqualizerBand
-from core.dsp.filters import HighPass, LowPass
+from core.dsp.filters import HighPass, LowPass, join_filters
 from core.dsp.hum import HumFilter
 from core.dsp.levels import PeakNormalize, RmsMatch, RmsNormalize, SoftClip
 from core.dsp.loudness_target import LoudnessNormalize
@@ -116,7 +116,7 @@ def run_chain(
         if analyser is None:
             starters.append(partial(step.start, sample_rate, channels))
             continue
-        watched = _watched(_process(stream, starters), analyser, on_block)
+        watched = _watched(_process(stream, starters, channels), analyser, on_block)
         if starters:
             path = scratch(f"chain-{place}")
             write_raw(path, watched)
@@ -126,14 +126,14 @@ def run_chain(
         else:
             deque(watched, maxlen=0)
         starters = [partial(step.start, sample_rate, channels, analysis=analyser.result())]
-    return partial(_process, stream, starters)
+    return partial(_process, stream, starters, channels)
 
 
 def _process(
-    stream: Callable[[], Iterator[FloatArray]], starters: Sequence[Callable[[], Processor]]
+    stream: Callable[[], Iterator[FloatArray]], starters: Sequence[Callable[[], Processor]], channels: int
 ) -> Iterator[FloatArray]:
     """Yield `stream` after all processors, none of the blocks empty, what they held back at the end."""
-    processors = [start() for start in starters]
+    processors = join_filters((start() for start in starters), channels)
     for wav in stream():
         for processor in processors:
             wav = processor.process(wav)

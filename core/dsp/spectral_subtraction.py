@@ -84,12 +84,12 @@ class NoiseFloorAnalyser:
     def update(self, wav: FloatArray) -> None:
         for frames in self._cutter.cut(wav):
             magnitude = mean_magnitude(rfft(frames * self._window))
-            power = np.mean(np.square(frames, dtype=np.float64), axis=(0, 2))
+            power = np.vecdot(frames, frames).mean(axis=0, dtype=np.float64) / frames.shape[-1]
             level_db = 10 * np.log10(np.maximum(power, 1e-30))
             classes = np.floor((level_db - LOWEST_LEVEL_DB) / LEVEL_STEP_DB).astype(np.int64)
-            for level in np.unique(classes[classes >= 0]):
-                members = classes == level
-                row = min(int(level), len(self._counts) - 1)
+            classes = np.minimum(classes, len(self._counts) - 1)
+            for row in np.unique(classes[classes >= 0]):
+                members = classes == row
                 self._counts[row] += np.count_nonzero(members)
                 self._magnitude_sums[row] += magnitude[members].sum(axis=0, dtype=np.float64)
 
@@ -109,6 +109,7 @@ class _Subtractor:
         self._n_fft = n_fft
         self._channels = channels
         self._window = hann_window(n_fft)
+        self._synthesis_window = self._window / np.float32(WINDOW_GAIN)
         self._cutter = FrameCutter(n_fft, channels, lead=self._lead)
         self._adder = OverlapAdder(n_fft, channels)
         self._noise = noise
@@ -131,9 +132,13 @@ class _Subtractor:
         return joined[:, max(0, -start) : max(0, self._samples_out - start)]
 
     def _subtract(self, frames: FloatArray) -> FloatArray:
-        spectrogram: NDArray[np.complex64] = rfft(frames * self._window)
-        magnitude = mean_magnitude(spectrogram)
-        kept = np.maximum(magnitude - self._noise, self._floor * magnitude)
-        mask = np.divide(kept, magnitude, out=np.zeros_like(kept), where=magnitude > 0)
-        restored = irfft(spectrogram * mask, n=self._n_fft)
-        return np.asarray(restored * (self._window / np.float32(WINDOW_GAIN)), np.float32)
+        spectrogram: NDArray[np.complex64] = rfft(frames * self._window, overwrite_x=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mask = self._noise / mean_magnitude(spectrogram)
+        np.subtract(np.float32(1), mask, out=mask)
+        # Not `maximum`: where there is neither sound nor noise the quotient is no number.
+        np.fmax(mask, self._floor, out=mask)
+        spectrogram *= mask
+        restored: FloatArray = irfft(spectrogram, n=self._n_fft, overwrite_x=True)
+        restored *= self._synthesis_window
+        return restored

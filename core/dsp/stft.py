@@ -65,5 +65,8 @@ class OverlapAdder:
 
 def mean_magnitude(spectrogram: NDArray[np.complex64]) -> FloatArray:
     """Return the root of the mean power over channels (K, F) of a spectrogram (C, K, F)."""
+    if len(spectrogram) == 1:
+        magnitude: FloatArray = np.abs(spectrogram[0])  # a fifth of the time of what follows
+        return magnitude
     power = np.square(spectrogram.real) + np.square(spectrogram.imag)
     return np.asarray(np.sqrt(power.mean(axis=0)), np.float32)
