@@ -70,9 +70,9 @@ class DemucsStream:
         self._received += noisy.shape[-1]
         self._nothing = noisy[..., :0]
         scaled = noisy / (self._network.config.floor + self._std)
-        rows = torch.cat([self._enter(part) for part in scaled.split(self._samples_at_once, -1)], 1)
+        rows = torch.cat([self._enter(part) for part in _parts(scaled, self._samples_at_once, dim=-1)], 1)
         rows = _push_all(self._inner, rows)
-        return torch.cat([self._leave(part) for part in rows.split(self._rows_at_once, 1)], -1)
+        return torch.cat([self._leave(part) for part in _parts(rows, self._rows_at_once, dim=1)], -1)
 
     @torch.inference_mode()
     def finish(self) -> Tensor:
@@ -95,6 +95,11 @@ class DemucsStream:
         x = x[..., : self._received - self._returned]
         self._returned += x.shape[-1]
         return x * self._std
+
+
+def _parts(x: Tensor, size: int, *, dim: int) -> Sequence[Tensor]:
+    """Return `x` in parts of `size`; whole on a GPU, which has no such cache and takes its time for each call."""
+    return x.split(size, dim) if x.device.type == "cpu" else (x,)
 
 
 def _push_all(stages: Sequence[Stage], x: Tensor) -> Tensor:
