@@ -41,14 +41,14 @@ from core.enhancement.pipeline import run_pipeline
 from core.enhancement.protocol import Enhancer
 from core.models.demucs_causal import DemucsCausal
 from core.models.precision import has_fast_bfloat16
-from core.options import resolve_options
+from core.options import EnhanceOptions, resolve_options
 from core.settings import Settings
 
 DNS48_GFLOP_PER_S = 5.06
 HTDEMUCS_GFLOP_PER_CHUNK = 334.6
 """10^9 operations, sums over the layers: for a second of audio, for a chunk of 7.8 s."""
 JOB_RATE = 48_000  # Hz; most recordings have it
-JOB_PRESETS = ("speech", "speech-dns48", "voice-chain")
+JOB_PRESETS = ("speech", "speech-dns48", "voice-chain", "fast")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,20 +145,20 @@ def _compare_bags(
 
 
 def compare_jobs(setup: Setup) -> Iterator[Row]:
-    """Whole jobs on a mono recording at 48 kHz against their engines on the same sound at their rate."""
-    with tempfile.TemporaryDirectory(prefix="limpid-benchmark-") as folder:
-        recordings = []
-        for name, seconds in (("short.wav", 1.0), ("recording.wav", setup.seconds)):
-            recordings.append(Path(folder) / name)
-            write_recording(recordings[-1], noisy_speech(seconds, sample_rate=JOB_RATE), JOB_RATE)
-        for preset in JOB_PRESETS:
-            yield _compare_job(setup, preset, *recordings)
+    """Whole jobs on recordings at 48 kHz, with as many channels as their engines take, against the engines alone."""
+    for preset in JOB_PRESETS:
+        with tempfile.TemporaryDirectory(prefix="limpid-benchmark-") as folder:
+            yield _compare_job(setup, preset, Path(folder))
 
 
-def _compare_job(setup: Setup, preset: str, short: Path, recording: Path) -> Row:
+def _compare_job(setup: Setup, preset: str, folder: Path) -> Row:
     options = resolve_options(preset)
-    engine = _engine_of(options.model)
-    wav = noisy_speech(setup.seconds, sample_rate=engine.info.sample_rate)
+    engine = _engine_of(options)
+    channels = engine.info.channels
+    short, recording = folder / "short.wav", folder / "recording.wav"
+    for path, seconds in ((short, 1.0), (recording, setup.seconds)):
+        write_recording(path, noisy_speech(seconds, sample_rate=JOB_RATE, channels=channels), JOB_RATE)
+    wav = noisy_speech(setup.seconds, sample_rate=engine.info.sample_rate, channels=channels)
 
     def job(source: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="limpid-benchmark-") as workspace:
@@ -199,12 +199,21 @@ def random_dns48_engine() -> Enhancer:
     return DnsEnhancer(network, name="dns48", licence="none")
 
 
-def _engine_of(model: str | None) -> Enhancer:
-    if model is None:
+def _engine_of(options: EnhanceOptions) -> Enhancer:
+    if options.model is None:
         raise ValueError("a job without a model has nothing to be compared with")
-    if model == "dns48":
+    if options.model == "dns48":
         return random_dns48_engine()
-    return load_enhancer(model, models_dir=Settings().resolved_models_dir)
+    if options.model == "htdemucs":
+        return HTDemucsSeparator(
+            random_bag(1, is_one_hot=False),
+            name=options.model,
+            licence="none",
+            shifts=options.shifts,
+            overlap=options.overlap,
+            has_fast_transformer=has_fast_bfloat16("cpu"),
+        )
+    return load_enhancer(options.model, models_dir=Settings().resolved_models_dir)
 
 
 COMPARISONS: Mapping[str, Callable[[Setup], Iterator[Row]]] = {
