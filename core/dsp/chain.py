@@ -116,7 +116,7 @@ def run_chain(
         if analyser is None:
             starters.append(partial(step.start, sample_rate, channels))
             continue
-        watched = _watched(_process(stream, starters, channels), analyser, on_block)
+        watched = _watched(_process(stream, starters), analyser, on_block)
         if starters:
             path = scratch(f"chain-{place}")
             write_raw(path, watched)
@@ -126,14 +126,14 @@ def run_chain(
         else:
             deque(watched, maxlen=0)
         starters = [partial(step.start, sample_rate, channels, analysis=analyser.result())]
-    return partial(_process, stream, starters, channels)
+    return partial(_process, stream, starters)
 
 
 def _process(
-    stream: Callable[[], Iterator[FloatArray]], starters: Sequence[Callable[[], Processor]], channels: int
+    stream: Callable[[], Iterator[FloatArray]], starters: Sequence[Callable[[], Processor]]
 ) -> Iterator[FloatArray]:
     """Yield `stream` after all processors, none of the blocks empty, what they held back at the end."""
-    processors = join_filters((start() for start in starters), channels)
+    processors = join_filters(start() for start in starters)
     for wav in stream():
         for processor in processors:
             wav = processor.process(wav)

@@ -24,7 +24,7 @@ class SosProcessor:
     """Filters a stream (C, T) through second-order sections (N, 6), causally, from silence; computes in float64."""
 
     def __init__(self, sections: NDArray[np.float64], channels: int) -> None:
-        self.sections = sections
+        self._sections = sections
         self._state = np.zeros((sections.shape[0], channels, 2))
         self._channels = channels
 
@@ -33,14 +33,18 @@ class SosProcessor:
             return wav
         from scipy.signal import sosfilt
 
-        filtered, self._state = sosfilt(self.sections, wav.astype(np.float64), axis=-1, zi=self._state)
+        filtered, self._state = sosfilt(self._sections, wav.astype(np.float64), axis=-1, zi=self._state)
         return np.asarray(filtered, np.float32)
 
     def flush(self) -> FloatArray:
         return np.empty((self._channels, 0), np.float32)
 
+    def then(self, following: SosProcessor) -> SosProcessor:
+        """This filter and the `following` one as one, neither of which has begun."""
+        return SosProcessor(np.concatenate([self._sections, following._sections]), self._channels)
 
-def join_filters(processors: Iterable[Processor], channels: int) -> list[Processor]:
+
+def join_filters(processors: Iterable[Processor]) -> list[Processor]:
     """Return `processors`, none of which has begun, with filters that follow each other as one.
 
     That takes half the time: a section waits for its own last sample, and meanwhile the others of its filter can run.
@@ -49,7 +53,7 @@ def join_filters(processors: Iterable[Processor], channels: int) -> list[Process
     for processor in processors:
         last = joined[-1] if joined else None
         if isinstance(processor, SosProcessor) and isinstance(last, SosProcessor):
-            joined[-1] = SosProcessor(np.concatenate([last.sections, processor.sections]), channels)
+            joined[-1] = last.then(processor)
         elif not isinstance(processor, PassThrough):
             joined.append(processor)
     return joined

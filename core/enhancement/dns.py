@@ -21,7 +21,7 @@ SEGMENT_S = 600.0
 CONTEXT_S = 8.192
 CROSSFADE_S = 0.020
 BLOCK_S = 8.0
-"""What the network takes at once: 140 MB of activations, and often enough a chance to report progress and to stop."""
+"""What the network takes at once: 60 MB more than with 4 s, and still a chance to report progress and to stop."""
 MIN_BLOCK_S = 0.25
 
 

@@ -16,7 +16,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _NEVER = -1
 _MIB = 1024**2
 MAPPED_BYTES = 1024 * _MIB
-"""From this size on a block is still the system's: no network asks for it twice."""
+"""From this size on a block is still the system's, so that the very largest do not stay for good."""
 _ADAPTED_BYTES = 32 * _MIB
 """Where glibc's own adaptation ends: larger blocks are the system's."""
 

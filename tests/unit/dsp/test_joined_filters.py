@@ -25,7 +25,7 @@ def test_neighbours_become_one_filter_with_the_same_result() -> None:
 
     wav = np.random.default_rng(0).standard_normal((CHANNELS, 5_000)).astype(np.float32)
 
-    joined = join_filters(start(), CHANNELS)
+    joined = join_filters(start())
 
     assert len(joined) == 1
     np.testing.assert_allclose(run(joined, wav), run(start(), wav), atol=2e-6)
@@ -34,7 +34,7 @@ def test_neighbours_become_one_filter_with_the_same_result() -> None:
 def test_what_stands_between_two_filters_keeps_its_place() -> None:
     steps = (HighPass(), SoftClip(), LowPass())
 
-    joined = join_filters((step.start(SAMPLE_RATE, CHANNELS) for step in steps), CHANNELS)
+    joined = join_filters(step.start(SAMPLE_RATE, CHANNELS) for step in steps)
 
     assert [isinstance(processor, SosProcessor) for processor in joined] == [True, False, True]
 
@@ -42,6 +42,6 @@ def test_what_stands_between_two_filters_keeps_its_place() -> None:
 def test_steps_with_nothing_to_do_are_left_out() -> None:
     above_the_band = LowPass(cutoff_hz=SAMPLE_RATE)
 
-    joined = join_filters((step.start(SAMPLE_RATE, CHANNELS) for step in (above_the_band, HighPass())), CHANNELS)
+    joined = join_filters(step.start(SAMPLE_RATE, CHANNELS) for step in (above_the_band, HighPass()))
 
     assert [type(processor) for processor in joined] == [SosProcessor]
